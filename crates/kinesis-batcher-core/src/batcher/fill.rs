@@ -1,0 +1,191 @@
+//! Building requests.
+
+use crate::entry::Entry;
+use crate::event::FailureReason;
+use crate::request::{Request, Run};
+use crate::time::Timestamp;
+
+use super::Batcher;
+
+/// Why nothing more is taken from a lane.
+enum Stop {
+    /// It is empty, or its limits refuse its next record.
+    LaneExhausted,
+    /// The request has as many records as it may.
+    RequestFull,
+    /// The lane's next record is too large for what is left of the request.
+    TooLargeForTheRest,
+}
+
+impl<T> Batcher<T> {
+    /// The next request, if one may go and is worth it.
+    pub(super) fn fill(&mut self) -> Option<Request<T>> {
+        if !self.gate.is_open(self.now) {
+            return None;
+        }
+        let mut request = self.blank_request();
+        self.fill_from_quarantine(&mut request);
+        if request.entries.is_empty() && self.is_worth_a_request() {
+            self.fill_from_lanes(&mut request);
+        }
+        if request.entries.is_empty() {
+            self.spare.push((request.entries, request.runs));
+            return None;
+        }
+        self.gate.sent();
+        self.stats.requests_sent += 1;
+        self.stats.records_in_flight += request.entries.len() as u64;
+        debug_assert!(
+            request.bytes <= self.config.request_bytes_max() || request.entries.len() == 1,
+            "I2: only a single record may be larger than a request"
+        );
+        Some(request)
+    }
+
+    fn is_worth_a_request(&self) -> bool {
+        self.lanes.any_due()
+            || self.lanes.sendable_records() >= self.config.request_records_max()
+            || self.lanes.sendable_bytes() >= self.config.request_bytes_max() as u64
+    }
+
+    fn blank_request(&mut self) -> Request<T> {
+        let (entries, runs) = self.spare.pop().unwrap_or_default();
+        Request { entries, runs, bytes: 0, sent_at: self.now }
+    }
+
+    fn fill_from_lanes(&mut self, request: &mut Request<T>) {
+        while request.entries.len() < self.config.request_records_max() {
+            let Some(index) = self.lanes.next_to_send() else { break };
+            let before = request.entries.len();
+            let stop = self.take_from_lane(index, request);
+            let taken = request.entries.len() - before;
+            self.close_run(request, index, taken);
+            match stop {
+                Stop::TooLargeForTheRest if taken == 0 => {
+                    self.lanes.reschedule_first(&self.pool, self.now, index);
+                    break;
+                }
+                Stop::TooLargeForTheRest | Stop::RequestFull => {
+                    self.lanes.reschedule(&self.pool, self.now, index);
+                    break;
+                }
+                Stop::LaneExhausted => self.lanes.reschedule(&self.pool, self.now, index),
+            }
+        }
+    }
+
+    fn take_from_lane(&mut self, index: u32, request: &mut Request<T>) -> Stop {
+        let time_to_live = self.config.time_to_live();
+        loop {
+            let lane = self.lanes.lane_mut(index);
+            let Some(id) = lane.queue.head() else { return Stop::LaneExhausted };
+            let entry = self.pool.entry(id);
+            let bytes = entry.bytes();
+            if time_to_live.is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now) {
+                self.expire_head(index);
+                continue;
+            }
+            if request.entries.len() == self.config.request_records_max() {
+                return Stop::RequestFull;
+            }
+            if !request.entries.is_empty() && request.bytes + bytes > self.config.request_bytes_max() {
+                return Stop::TooLargeForTheRest;
+            }
+            if let Some(limits) = &mut lane.limits {
+                let cost = limits.cost(bytes);
+                if !limits.allow(self.now, cost) {
+                    lane.wait_for_limits(bytes);
+                    return Stop::LaneExhausted;
+                }
+                limits.take(self.now, cost);
+            }
+            lane.queue.pop_front(&self.pool, bytes);
+            lane.counters.bytes_sent += bytes as u64;
+            let entry = self.pool.remove(id);
+            self.add_to(request, entry, bytes);
+        }
+    }
+
+    /// Sends a group of suspects, if any can go; others of their lanes keep them no company.
+    fn fill_from_quarantine(&mut self, request: &mut Request<T>) {
+        if self.quarantine.ready_at().is_none_or(|ready_at| ready_at > self.now) {
+            return;
+        }
+        self.expire_quarantined();
+        let Self { quarantine, lanes, lane_of_shard, map, now, .. } = self;
+        let group = quarantine.next_group(*now, |entry| {
+            let lane = lanes.lane_mut(lane_of_shard[map.index_of(entry.hash_key)]);
+            let Some(limits) = &mut lane.limits else { return Ok(()) };
+            let cost = limits.cost(entry.bytes());
+            let at = limits.available_at(cost).max(lane.blocked_until);
+            if at > *now {
+                return Err(at);
+            }
+            limits.take(*now, cost);
+            Ok(())
+        });
+        for entry in group.unwrap_or_default() {
+            let (lane, bytes) = (self.lane_of(entry.hash_key), entry.bytes());
+            let state = self.lanes.lane_mut(lane);
+            state.held.add(bytes);
+            state.counters.bytes_sent += bytes as u64;
+            self.add_to(request, entry, bytes);
+            self.close_run(request, lane, 1);
+        }
+    }
+
+    fn add_to(&mut self, request: &mut Request<T>, mut entry: Entry<T>, bytes: usize) {
+        self.stats.records_retried += u64::from(entry.attempts > 0);
+        entry.attempts += 1;
+        debug_assert!(
+            self.config.attempts_max().is_none_or(|max| entry.attempts <= max),
+            "I8: a record that was sent as often as allowed has failed"
+        );
+        request.bytes += bytes;
+        request.entries.push(entry);
+    }
+
+    /// Notes which lane the last `entries` of the request came from.
+    fn close_run(&mut self, request: &mut Request<T>, lane: u32, entries: usize) {
+        if entries == 0 {
+            return;
+        }
+        let entries = u32::try_from(entries).expect("a request has at most 500 records");
+        let state = self.lanes.lane_mut(lane);
+        state.counters.records_sent += u64::from(entries);
+        match request.runs.last_mut() {
+            Some(last) if last.lane == lane => last.entries += entries,
+            _ => {
+                state.requests_in_flight += 1;
+                request.runs.push(Run { lane, entries });
+            }
+        }
+    }
+
+    /// Fails the record at the head of a detached lane, whose time is up.
+    pub(super) fn expire_head(&mut self, index: u32) {
+        let lane = self.lanes.lane_mut(index);
+        let Some(id) = lane.queue.head() else { return };
+        let bytes = self.pool.entry(id).bytes();
+        lane.queue.pop_front(&self.pool, bytes);
+        lane.held.subtract(bytes);
+        let last_error = lane.last_error.clone().or_else(|| self.last_error.clone());
+        let entry = self.pool.remove(id);
+        self.fail(entry, FailureReason::Expired { last_error });
+    }
+
+    /// Fails the quarantined records whose time is up.
+    pub(super) fn expire_quarantined(&mut self) {
+        let now = self.now;
+        if self.quarantine.expires_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let time_to_live = self.config.time_to_live();
+        let expiry =
+            |entry: &Entry<T>| time_to_live.map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
+        for entry in self.quarantine.extract(|entry| expiry(entry) <= now, expiry) {
+            let last_error = self.last_error.clone();
+            self.fail(entry, FailureReason::Expired { last_error });
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The state machine as a whole: the public face, and what its parts share.
+
+mod fill;
+mod reshard;
+mod settle;
+mod timeouts;
+
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::fmt;
+
+use crate::buffer::Buffer;
+use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::entry::{Entry, EntryPool};
+use crate::error_code::ServiceError;
+use crate::event::{Event, Failure, FailureReason, PushError, PushErrorReason};
+use crate::gate::Gate;
+use crate::hash_key::HashKey;
+use crate::lane::Held;
+use crate::lanes::Lanes;
+use crate::quarantine::Quarantine;
+use crate::record::Record;
+use crate::request::{Request, Run};
+use crate::response::{RequestError, Response};
+use crate::rng::Rng;
+use crate::shard_map::ShardMap;
+use crate::stats::{ShardStats, Stats};
+use crate::time::Timestamp;
+
+use reshard::Staleness;
+
+/// A Kinesis producer without I/O: records in, requests and events out.
+///
+/// `T` is the caller's tag. It goes in with a record and comes back in exactly one event.
+///
+/// See the [crate's documentation](crate) for the loop around it.
+pub struct Batcher<T> {
+    config: Config,
+    map: ShardMap,
+    /// The lane of each shard, by its index in the map; one lane where shards are not known.
+    lane_of_shard: Vec<u32>,
+    lanes: Lanes,
+    pool: EntryPool<T>,
+    quarantine: Quarantine<T>,
+    buffer: Buffer,
+    gate: Gate,
+    /// When the oldest record of a lane expires. An entry counts only while it is the lane's `expiry_at`.
+    expiries: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    events: VecDeque<Event<T>>,
+    /// Vectors of requests that came back, to be filled again.
+    spare: Vec<(Vec<Entry<T>>, Vec<Run>)>,
+    staleness: Staleness,
+    /// The last failure of a whole request, told with records that expire.
+    last_error: Option<ServiceError>,
+    rng: Rng,
+    now: Timestamp,
+    next_sequence: u64,
+    phase: Phase,
+    stats: Stats,
+}
+
+/// How far the batcher is on its way to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    Closed,
+    /// Closed, and what comes back undelivered is not tried again.
+    Aborted,
+    /// The last event was given.
+    Drained,
+}
+
+impl<T> Batcher<T> {
+    /// A producer for the stream that `shards` describes, at the time `now`.
+    ///
+    /// The seed decides the jitter of waits: give each producer another, or many will retry at the same moment; give
+    /// the same one to repeat a run.
+    #[must_use]
+    pub fn new(config: Config, shards: ShardMap, seed: u64, now: Timestamp) -> Self {
+        let mut batcher = Self {
+            map: shards,
+            lane_of_shard: Vec::new(),
+            lanes: Lanes::new(config.linger()),
+            pool: EntryPool::new(),
+            quarantine: Quarantine::new(),
+            buffer: Buffer::new(config.buffer_bytes_max(), config.buffer_records_max()),
+            gate: Gate::new(config.in_flight_requests_max()),
+            expiries: BinaryHeap::new(),
+            events: VecDeque::new(),
+            spare: Vec::new(),
+            staleness: Staleness::new(),
+            last_error: None,
+            rng: Rng::new(seed),
+            now,
+            next_sequence: 0,
+            phase: Phase::Open,
+            stats: Stats::default(),
+            config,
+        };
+        batcher.open_first_lanes();
+        batcher
+    }
+
+    /// Takes a record in.
+    ///
+    /// # Errors
+    /// [`PushError`] gives record and tag back with the reason: the buffer, or the shard's share of it, is full; the
+    /// record is too large for the stream; it has no partition key and needs one; the batcher is closed.
+    #[expect(clippy::result_large_err, reason = "a refusal gives the record back, which is the point of it")]
+    pub fn push(&mut self, now: Timestamp, record: Record, tag: T) -> Result<(), PushError<T>> {
+        self.observe(now);
+        let lane = self.lane_of(record.hash_key);
+        if let Err(reason) = self.admit(&record, lane) {
+            return Err(PushError { reason, record, tag });
+        }
+        let bytes = record.bytes();
+        let entry = Entry::new(record, tag, self.now, self.next_sequence);
+        self.next_sequence += 1;
+        self.stats.records_accepted += 1;
+        self.stats.bytes_accepted += bytes as u64;
+        let id = self.pool.insert(entry);
+        self.lanes.lane_mut(lane).held.add(bytes);
+        self.lanes.append(&mut self.pool, self.now, lane, id, bytes);
+        self.arm_expiry(lane);
+        Ok(())
+    }
+
+    /// Makes everything queued due now. Limits and back-offs still hold.
+    pub fn flush(&mut self, now: Timestamp) {
+        self.observe(now);
+        self.lanes.flush(&self.pool, self.now, self.next_sequence);
+        self.finish();
+    }
+
+    /// Refuses pushes from now on and makes everything queued due. [`Event::Drained`] comes once all of it has come
+    /// back, after every other event. Closing again changes nothing.
+    pub fn close(&mut self, now: Timestamp) {
+        self.phase = self.phase.max(Phase::Closed);
+        self.flush(now);
+    }
+
+    /// Closes, and hands back everything queued as [`FailureReason::Aborted`], oldest first. Requests on their way
+    /// are awaited; what they do not deliver is handed back too.
+    pub fn abort(&mut self, now: Timestamp) {
+        self.observe(now);
+        self.phase = self.phase.max(Phase::Aborted);
+        let mut queued = self.quarantine.extract(|_| true, |_| Timestamp::MAX);
+        for index in 0..self.lane_of_shard.len() {
+            let lane = self.lane_of_shard[index];
+            let ids = self.take_queue(lane);
+            queued.extend(ids.into_iter().map(|id| self.pool.remove(id)));
+        }
+        queued.sort_unstable_by_key(|entry| entry.sequence);
+        for entry in queued {
+            self.fail(entry, FailureReason::Aborted);
+        }
+        self.finish();
+    }
+
+    /// Moves time on to `now`: records that lingered, shards whose wait is over and records that expired are dealt
+    /// with. Call it at [`poll_timeout`](Self::poll_timeout)'s time; calling it at any other does no harm.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.observe(now);
+        self.finish();
+    }
+
+    /// Takes a request back with what became of it.
+    pub fn handle_response(
+        &mut self,
+        now: Timestamp,
+        request: Request<T>,
+        outcome: Result<Response, RequestError>,
+    ) {
+        self.observe(now);
+        self.settle(request, outcome);
+        self.finish();
+    }
+
+    /// Takes in a new map of the stream. What is queued is routed anew, order kept. Shards that were known before
+    /// keep their limits as they stand; new ones start without a burst.
+    pub fn handle_shard_map(&mut self, now: Timestamp, shards: ShardMap) {
+        self.observe(now);
+        self.reshard(shards);
+        self.finish();
+    }
+
+    /// A request to send now. Built at the last moment, so ask only when it can be sent at once; ask until `None`.
+    pub fn poll_request(&mut self) -> Option<Request<T>> {
+        let request = self.fill();
+        self.finish();
+        request
+    }
+
+    /// Something the caller should know; ask until `None`.
+    pub fn poll_event(&mut self) -> Option<Event<T>> {
+        let event = self.events.pop_front()?;
+        self.buffer.event_taken();
+        if self.events.is_empty() && self.phase < Phase::Closed && self.buffer.take_unblocked() {
+            self.events.push_back(Event::Unblocked);
+        }
+        Some(event)
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) unless something else comes first; `None` when only a
+    /// response, a push or another call can change anything.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        self.next_deadline()
+    }
+
+    /// What was done and what is held.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let held = self.buffer.held();
+        let queued = held.records - self.stats.records_in_flight;
+        Stats {
+            records_queued: queued,
+            buffered_bytes: held.bytes,
+            requests_in_flight: self.gate.in_flight() as u64,
+            requests_in_flight_allowed: self.gate.allowed() as u64,
+            open_shards: u64::from(self.map.open_shards()),
+            ..self.stats
+        }
+    }
+
+    /// What is known of each open shard, in the order of their keys; of the stream as one where they are not known.
+    pub fn shard_stats(&self) -> impl Iterator<Item = ShardStats> {
+        self.lane_of_shard.iter().map(|&lane| {
+            let lane = self.lanes.lane(lane);
+            let rates = lane.limits.as_ref().map(|limits| limits.rates());
+            ShardStats {
+                shard_id: lane.shard_id.clone(),
+                records_queued: lane.queue.len() as u64,
+                records_held: lane.held.records,
+                bytes_held: lane.held.bytes,
+                records_sent: lane.counters.records_sent,
+                bytes_sent: lane.counters.bytes_sent,
+                records_delivered: lane.counters.records_delivered,
+                records_throttled: lane.counters.records_throttled,
+                records_per_second: rates.map(|rates| rates.records_per_second),
+                bytes_per_second: rates.map(|rates| rates.bytes_per_second),
+                blocked_until: Some(lane.blocked_until).filter(|&until| until > self.now),
+                oldest_accepted_at: lane.queue.head().map(|id| self.pool.entry(id).accepted_at),
+            }
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The map in use.
+    #[must_use]
+    pub fn shard_map(&self) -> &ShardMap {
+        &self.map
+    }
+
+    /// Whether pushes are refused because of [`close`](Self::close) or [`abort`](Self::abort).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.phase >= Phase::Closed
+    }
+
+    /// Whether [`Event::Drained`] was given out or waits to be polled.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.phase == Phase::Drained
+    }
+
+    /// The lane that a record with this hash key waits in.
+    fn lane_of(&self, key: HashKey) -> u32 {
+        self.lane_of_shard[self.map.index_of(key)]
+    }
+
+    fn admit(&mut self, record: &Record, lane: u32) -> Result<(), PushErrorReason> {
+        if self.phase >= Phase::Closed {
+            return Err(PushErrorReason::Closed);
+        }
+        if record.partition_key.is_empty() && !self.map.is_auto() {
+            return Err(PushErrorReason::PartitionKeyMissing);
+        }
+        let bytes = record.bytes();
+        let bytes_max = self.map.record_bytes_max().min(self.buffer.bytes_max());
+        if bytes > bytes_max {
+            return Err(PushErrorReason::TooLarge { bytes, bytes_max });
+        }
+        let shard: Option<Held> = (self.lane_of_shard.len() > 1).then(|| self.lanes.lane(lane).held);
+        let admitted = self.buffer.admit(bytes, shard, self.events.len());
+        self.stats.records_refused += u64::from(admitted.is_err());
+        admitted
+    }
+
+    /// Lets a record go that will not be sent any more.
+    fn fail(&mut self, entry: Entry<T>, reason: FailureReason) {
+        let bytes = entry.bytes();
+        self.buffer.release(bytes);
+        self.stats.records_failed += 1;
+        let counter = match &reason {
+            FailureReason::Expired { .. } => &mut self.stats.records_expired,
+            FailureReason::AttemptsExhausted(_) => &mut self.stats.records_exhausted,
+            FailureReason::Permanent(_) => &mut self.stats.records_permanent,
+            FailureReason::Aborted => &mut self.stats.records_aborted,
+            FailureReason::Rejected(_)
+            | FailureReason::TooLarge { .. }
+            | FailureReason::PartitionKeyMissing => &mut self.stats.records_rejected,
+        };
+        *counter += 1;
+        self.stats.records_possibly_duplicated += u64::from(entry.possible_duplicate);
+        let failure = Failure { reason, attempts: entry.attempts, possibly_stored: entry.possible_duplicate };
+        let (record, tag) = entry.into_record();
+        self.events.push_back(Event::Failed { tag, record, failure });
+    }
+
+    /// Ends every input: says what has become true, and checks what must be.
+    fn finish(&mut self) {
+        if self.phase < Phase::Closed && self.buffer.take_unblocked() {
+            self.events.push_back(Event::Unblocked);
+        }
+        let held = self.buffer.held();
+        let closed = matches!(self.phase, Phase::Closed | Phase::Aborted);
+        if closed && held.records == 0 {
+            self.phase = Phase::Drained;
+            self.events.push_back(Event::Drained);
+        }
+        let stats = &self.stats;
+        debug_assert_eq!(
+            stats.records_accepted,
+            stats.records_delivered + stats.records_failed + held.records,
+            "I12: accepted = delivered + failed + held"
+        );
+        debug_assert!(held.bytes <= self.buffer.bytes_max() as u64, "I4: the buffer is bounded");
+    }
+}
+
+impl<T> fmt::Debug for Batcher<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher")
+            .field("now", &self.now)
+            .field("phase", &self.phase)
+            .field("map", &self.map)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,275 @@
+//! What becomes of a request's records once it has come back.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::entry::{Entry, EntryId};
+use crate::error_code::{ErrorClass, ServiceError};
+use crate::event::{Event, FailureReason, Receipt};
+use crate::lane::LaneState;
+use crate::request::{Request, Run};
+use crate::response::{RecordOutcome, RequestError, Response};
+use crate::sequence_number::SequenceNumber;
+use crate::shard_id::ShardId;
+use crate::time::Timestamp;
+
+use super::{Batcher, Phase};
+
+impl<T> Batcher<T> {
+    pub(super) fn settle(&mut self, request: Request<T>, outcome: Result<Response, RequestError>) {
+        self.stats.records_in_flight -= request.entries.len() as u64;
+        match outcome {
+            Ok(response) if response.outcomes.len() == request.entries.len() => {
+                self.settle_each(request, response)
+            }
+            Ok(response) => {
+                let message = format!(
+                    "the reply has {} entries for {} records",
+                    response.outcomes.len(),
+                    request.len()
+                );
+                self.settle_failed(request, &RequestError::outcome_unknown(&message));
+            }
+            Err(error) => self.settle_failed(request, &error),
+        }
+    }
+
+    /// The service answered record by record.
+    fn settle_each(&mut self, request: Request<T>, response: Response) {
+        self.stats.requests_answered += 1;
+        self.gate.answered();
+        self.last_error = None;
+        let Request { mut entries, runs, sent_at, .. } = request;
+        let mut settled = entries.drain(..).zip(response.outcomes);
+        for &run in &runs {
+            let lane = self.lanes.lane_mut(run.lane);
+            lane.requests_in_flight -= 1;
+            let mut verdict = RunVerdict::default();
+            let mut again = Vec::new();
+            for (entry, outcome) in settled.by_ref().take(run.entries as usize) {
+                self.leave_lane(run.lane, &entry);
+                self.settle_one(run.lane, entry, outcome, &mut verdict, &mut again);
+            }
+            self.settle_run(run, sent_at, verdict, &again);
+        }
+        drop(settled);
+        self.recycle(entries, runs);
+    }
+
+    fn settle_one(
+        &mut self,
+        lane: u32,
+        mut entry: Entry<T>,
+        outcome: RecordOutcome,
+        verdict: &mut RunVerdict,
+        again: &mut Vec<EntryId>,
+    ) {
+        let error = match outcome {
+            RecordOutcome::Stored { shard_id, sequence_number } => {
+                verdict.stored += 1;
+                self.check_shard(lane, &entry, &shard_id);
+                return self.deliver(entry, shard_id, sequence_number);
+            }
+            RecordOutcome::Failed(error) => error,
+            RecordOutcome::Unknown => {
+                entry.possible_duplicate = true;
+                ServiceError::new(
+                    "OutcomeUnknown",
+                    "the reply names neither a shard nor an error for the record",
+                )
+            }
+        };
+        match error.code().class() {
+            ErrorClass::Permanent => self.fail(entry, FailureReason::Permanent(error)),
+            ErrorClass::Rejected => self.fail(entry, FailureReason::Rejected(error)),
+            class => {
+                verdict.throttled += u64::from(class == ErrorClass::Throttled);
+                self.try_again(entry, &error, again);
+                verdict.waits_for = Some(error);
+            }
+        }
+    }
+
+    /// Draws the conclusions for the lane of a run, and puts back what is to be sent again.
+    fn settle_run(&mut self, run: Run, sent_at: Timestamp, verdict: RunVerdict, again: &[EntryId]) {
+        self.stats.records_throttled += verdict.throttled;
+        let lane = self.lanes.lane_mut(run.lane);
+        lane.counters.records_delivered += verdict.stored;
+        lane.counters.records_throttled += verdict.throttled;
+        if verdict.stored > 0 {
+            lane.progressed();
+        }
+        let must_wait = verdict.waits_for.is_some();
+        if let Some(error) = verdict.waits_for {
+            lane.backs_off(self.now, sent_at, error, &mut self.rng);
+        }
+        self.put_back(run.lane, again);
+        if must_wait && again.is_empty() && self.lanes.lane(run.lane).state != LaneState::Retired {
+            // What waits there must wait too, though nothing came back to it.
+            self.lanes.detach(run.lane);
+            self.lanes.reschedule(&self.pool, self.now, run.lane);
+        }
+        self.lanes.vacate_if_unused(run.lane);
+    }
+
+    /// The request as a whole came to nothing.
+    fn settle_failed(&mut self, request: Request<T>, error: &RequestError) {
+        let counter = match error.class() {
+            ErrorClass::Throttled => &mut self.stats.requests_throttled,
+            ErrorClass::Transient | ErrorClass::CredentialsExpired => &mut self.stats.requests_transient,
+            ErrorClass::Rejected => &mut self.stats.requests_rejected,
+            ErrorClass::Permanent => &mut self.stats.requests_permanent,
+        };
+        *counter += 1;
+        self.last_error = Some(error.error().clone());
+        match error.class() {
+            ErrorClass::Rejected | ErrorClass::Permanent => self.gate.answered(),
+            _ => self.gate.failed(self.now, request.sent_at, &mut self.rng),
+        }
+        let Request { mut entries, runs, sent_at, .. } = request;
+        if !error.is_outcome_unknown() {
+            self.give_back_limits(&entries, &runs, sent_at);
+        }
+        match error.class() {
+            ErrorClass::Rejected => self.quarantine(&mut entries, &runs, error.error()),
+            ErrorClass::Permanent => self.end_each(&mut entries, &runs, |batcher, entry, _| {
+                batcher.fail(entry, FailureReason::Permanent(error.error().clone()));
+            }),
+            _ => self.end_each(&mut entries, &runs, |batcher, mut entry, again| {
+                entry.possible_duplicate |= error.is_outcome_unknown();
+                batcher.try_again(entry, error.error(), again);
+            }),
+        }
+        self.recycle(entries, runs);
+    }
+
+    /// Ends the flight of each record in the same way, and puts back what is to be sent again.
+    fn end_each(
+        &mut self,
+        entries: &mut Vec<Entry<T>>,
+        runs: &[Run],
+        mut end: impl FnMut(&mut Self, Entry<T>, &mut Vec<EntryId>),
+    ) {
+        let mut entries = entries.drain(..);
+        for run in runs {
+            let lane = self.lanes.lane_mut(run.lane);
+            lane.requests_in_flight -= 1;
+            let mut again = Vec::new();
+            for entry in entries.by_ref().take(run.entries as usize) {
+                self.leave_lane(run.lane, &entry);
+                end(self, entry, &mut again);
+            }
+            self.put_back(run.lane, &again);
+            self.lanes.vacate_if_unused(run.lane);
+        }
+    }
+
+    /// Something in the request is wrong. One record: it is at fault. More: look for it in halves.
+    fn quarantine(&mut self, entries: &mut Vec<Entry<T>>, runs: &[Run], error: &ServiceError) {
+        let alone = entries.len() == 1;
+        let mut suspects = Vec::with_capacity(entries.len());
+        let aborted = self.phase >= Phase::Aborted;
+        self.end_each(entries, runs, |batcher, mut entry, _| {
+            if alone {
+                batcher.fail(entry, FailureReason::Rejected(error.clone()));
+                return;
+            }
+            // The service looked at the request and not at this record: the attempt does not count against it.
+            entry.attempts -= 1;
+            if aborted {
+                batcher.fail(entry, FailureReason::Aborted);
+            } else {
+                suspects.push(entry);
+            }
+        });
+        if !suspects.is_empty() {
+            let time_to_live = self.config.time_to_live();
+            self.quarantine.halve(suspects, |entry| {
+                time_to_live.map_or(Timestamp::MAX, |time_to_live| entry.accepted_at.after(time_to_live))
+            });
+        }
+    }
+
+    fn deliver(&mut self, entry: Entry<T>, shard_id: ShardId, sequence_number: SequenceNumber) {
+        let bytes = entry.bytes();
+        self.buffer.release(bytes);
+        self.stats.records_delivered += 1;
+        self.stats.bytes_delivered += bytes as u64;
+        self.stats.records_recovered += u64::from(entry.attempts > 1);
+        self.stats.records_possibly_duplicated += u64::from(entry.possible_duplicate);
+        let receipt = Receipt {
+            shard_id,
+            sequence_number,
+            attempts: entry.attempts,
+            possible_duplicate: entry.possible_duplicate,
+        };
+        self.events.push_back(Event::Delivered { tag: entry.tag, receipt });
+    }
+
+    /// Queues a record again, unless it has had its last chance.
+    fn try_again(&mut self, entry: Entry<T>, error: &ServiceError, again: &mut Vec<EntryId>) {
+        let exhausted = self.config.attempts_max().is_some_and(|max| entry.attempts >= max);
+        let expired = self
+            .config
+            .time_to_live()
+            .is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now);
+        if exhausted {
+            self.fail(entry, FailureReason::AttemptsExhausted(error.clone()));
+        } else if expired {
+            self.fail(entry, FailureReason::Expired { last_error: Some(error.clone()) });
+        } else if self.phase >= Phase::Aborted {
+            self.fail(entry, FailureReason::Aborted);
+        } else {
+            again.push(self.pool.insert(entry));
+        }
+    }
+
+    /// Takes a record of a request off its lane's account.
+    fn leave_lane(&mut self, lane: u32, entry: &Entry<T>) {
+        self.lanes.lane_mut(lane).held.subtract(entry.bytes());
+    }
+
+    /// Puts records of a run back to be sent again: where they came from, or where a newer map sends them.
+    fn put_back(&mut self, lane: u32, ids: &[EntryId]) {
+        if ids.is_empty() {
+            return;
+        }
+        if self.lanes.lane(lane).state == LaneState::Retired {
+            self.route(ids);
+            return;
+        }
+        for &id in ids {
+            let bytes = self.pool.entry(id).bytes();
+            self.lanes.lane_mut(lane).held.add(bytes);
+        }
+        self.lanes.put_back(&mut self.pool, self.now, lane, ids);
+        self.arm_expiry(lane);
+    }
+
+    /// Keeps a request's vectors for one to come.
+    fn recycle(&mut self, mut entries: Vec<Entry<T>>, mut runs: Vec<Run>) {
+        entries.clear();
+        runs.clear();
+        self.spare.push((entries, runs));
+    }
+
+    /// Takes what the records of a request cost off their shards' accounts: none of them got there.
+    fn give_back_limits(&mut self, entries: &[Entry<T>], runs: &[Run], sent_at: Timestamp) {
+        let mut entries = entries.iter();
+        for run in runs {
+            let bytes = entries.by_ref().take(run.entries as usize).map(|entry| entry.bytes() as u64).sum();
+            if let Some(limits) = &mut self.lanes.lane_mut(run.lane).limits {
+                limits.give_back(self.now, sent_at, u64::from(run.entries), bytes);
+            }
+        }
+    }
+}
+
+/// What a response says of one lane.
+#[derive(Clone, Debug, Default)]
+struct RunVerdict {
+    stored: u64,
+    throttled: u64,
+    /// Some record is to be sent again, but not at once: the last error of those.
+    waits_for: Option<ServiceError>,
+}

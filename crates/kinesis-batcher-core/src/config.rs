@@ -1,0 +1,336 @@
+//! What the caller decides, checked once.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+use crate::limits::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
+
+/// The settings of a [`Batcher`](crate::Batcher), each within its range.
+///
+/// ```
+/// use core::time::Duration;
+/// use kinesis_batcher_core::Config;
+///
+/// let config = Config::builder().linger(Duration::from_millis(20)).time_to_live(None).build()?;
+/// assert_eq!(config.linger(), Duration::from_millis(20));
+///
+/// let error = Config::builder().in_flight_requests_max(0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "in_flight_requests_max is 0; it must be from 1 to 10000");
+/// # Ok::<(), kinesis_batcher_core::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    settings: ConfigBuilder,
+}
+
+impl Config {
+    /// Settings to change before [`build`](ConfigBuilder::build); each starts at its default.
+    #[must_use]
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+
+    /// How long a record may wait for others to share its request.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        self.settings.linger
+    }
+
+    /// Requests in flight at once, at most.
+    #[must_use]
+    pub fn in_flight_requests_max(&self) -> usize {
+        self.settings.in_flight_requests_max
+    }
+
+    /// Bytes of data and partition keys held at once, queued and in flight, at most.
+    #[must_use]
+    pub fn buffer_bytes_max(&self) -> usize {
+        self.settings.buffer_bytes_max
+    }
+
+    /// Records held at once, queued and in flight, at most.
+    #[must_use]
+    pub fn buffer_records_max(&self) -> usize {
+        self.settings.buffer_records_max
+    }
+
+    /// Records in one request, at most.
+    #[must_use]
+    pub fn request_records_max(&self) -> usize {
+        self.settings.request_records_max
+    }
+
+    /// Bytes of data and partition keys in one request, at most; a larger record goes alone.
+    #[must_use]
+    pub fn request_bytes_max(&self) -> usize {
+        self.settings.request_bytes_max
+    }
+
+    /// How much of each shard's limits to use.
+    #[must_use]
+    pub fn shard_limit(&self) -> ShardLimit {
+        self.settings.shard_limit
+    }
+
+    /// How long after its acceptance a record may still be sent.
+    #[must_use]
+    pub fn time_to_live(&self) -> Option<Duration> {
+        self.settings.time_to_live
+    }
+
+    /// How often a record is sent, at most.
+    #[must_use]
+    pub fn attempts_max(&self) -> Option<u32> {
+        self.settings.attempts_max
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { settings: ConfigBuilder::default() }
+    }
+}
+
+/// Settings on their way to a [`Config`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "settings take effect once built"]
+pub struct ConfigBuilder {
+    linger: Duration,
+    in_flight_requests_max: usize,
+    buffer_bytes_max: usize,
+    buffer_records_max: usize,
+    request_records_max: usize,
+    request_bytes_max: usize,
+    shard_limit: ShardLimit,
+    time_to_live: Option<Duration>,
+    attempts_max: Option<u32>,
+}
+
+impl ConfigBuilder {
+    /// How long a record may wait for others to share its request: 0 to 1 h, 100 ms unless set. With zero, a record
+    /// goes as soon as a request may be in flight; under load, records still gather while none may.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// Requests in flight at once: 1 to 10,000, 16 unless set. In an outage the bound shrinks by itself.
+    pub fn in_flight_requests_max(mut self, requests: usize) -> Self {
+        self.in_flight_requests_max = requests;
+        self
+    }
+
+    /// Bytes of data and partition keys held at once, queued and in flight: 1 KiB to 1 TiB, 64 MiB unless set. A
+    /// record larger than this is refused as too large.
+    pub fn buffer_bytes_max(mut self, bytes: usize) -> Self {
+        self.buffer_bytes_max = bytes;
+        self
+    }
+
+    /// Records held at once, queued and in flight: 1 to 100,000,000, 200,000 unless set. Each costs up to 128 bytes
+    /// besides its data and key.
+    pub fn buffer_records_max(mut self, records: usize) -> Self {
+        self.buffer_records_max = records;
+        self
+    }
+
+    /// Records in one request: 1 to 500 (the service's limit), 500 unless set.
+    pub fn request_records_max(mut self, records: usize) -> Self {
+        self.request_records_max = records;
+        self
+    }
+
+    /// Bytes of data and partition keys in one request: 1 KiB to 10 MiB (the service's limit), 10 MiB unless set.
+    /// A larger record goes alone. Emulators tend to stop at 5 MiB.
+    pub fn request_bytes_max(mut self, bytes: usize) -> Self {
+        self.request_bytes_max = bytes;
+        self
+    }
+
+    /// How much of each shard's limits to use; all of it unless set.
+    pub fn shard_limit(mut self, limit: ShardLimit) -> Self {
+        self.shard_limit = limit;
+        self
+    }
+
+    /// How long after its acceptance a record may still be sent, before it is handed back as expired: from 1 ms;
+    /// 5 min unless set. `None`: for ever.
+    pub fn time_to_live(mut self, time_to_live: impl Into<Option<Duration>>) -> Self {
+        self.time_to_live = time_to_live.into();
+        self
+    }
+
+    /// How often a record is sent, at most: from 1; `None`, the default, as often as its time to live allows.
+    /// Requests that the service rejected because of a neighbour do not count.
+    pub fn attempts_max(mut self, attempts: impl Into<Option<u32>>) -> Self {
+        self.attempts_max = attempts.into();
+        self
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting out of its range; the message names it, its value and the range.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        check_number("in_flight_requests_max", self.in_flight_requests_max, 1, 10_000)?;
+        check_number("buffer_bytes_max", self.buffer_bytes_max, 1 << 10, 1 << 40)?;
+        check_number("buffer_records_max", self.buffer_records_max, 1, 100_000_000)?;
+        check_number("request_records_max", self.request_records_max, 1, REQUEST_RECORDS_MAX)?;
+        check_number("request_bytes_max", self.request_bytes_max, 1 << 10, REQUEST_BYTES_MAX)?;
+        if let ShardLimit::Percent(percent) = self.shard_limit {
+            check_number("shard_limit percent", usize::from(percent), 1, 1_000)?;
+        }
+        if self.linger > LINGER_MAX {
+            return Err(ConfigError::new("linger", format!("{:?}", self.linger), "from 0 to 1 h"));
+        }
+        if let Some(time_to_live) = self.time_to_live.filter(|&time| time < TIME_TO_LIVE_MIN) {
+            return Err(ConfigError::new(
+                "time_to_live",
+                format!("{time_to_live:?}"),
+                "1 ms or longer, or none",
+            ));
+        }
+        if self.attempts_max == Some(0) {
+            return Err(ConfigError::new("attempts_max", "0".into(), "1 or more, or none"));
+        }
+        Ok(Config { settings: self })
+    }
+}
+
+impl Default for ConfigBuilder {
+    fn default() -> Self {
+        Self {
+            linger: Duration::from_millis(100),
+            in_flight_requests_max: 16,
+            buffer_bytes_max: 64 << 20,
+            buffer_records_max: 200_000,
+            request_records_max: REQUEST_RECORDS_MAX,
+            request_bytes_max: REQUEST_BYTES_MAX,
+            shard_limit: ShardLimit::Percent(100),
+            time_to_live: Some(Duration::from_secs(5 * 60)),
+            attempts_max: None,
+        }
+    }
+}
+
+/// How much of each shard's limits (1,000 records/s, 1 MiB/s) a producer uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardLimit {
+    /// So many per cent, 1 to 1,000. Producers that share a stream may divide 100 among themselves; more than 100
+    /// trades throttled attempts for the bursts the service lets through.
+    Percent(u16),
+    /// No limit of ours, for a server without limits. Throttled records still back off.
+    Off,
+}
+
+impl ShardLimit {
+    /// The share of a service limit, at least 1; `None` when off.
+    pub(crate) fn of(self, limit: u64) -> Option<u64> {
+        match self {
+            Self::Percent(percent) => Some((limit.saturating_mul(u64::from(percent)) / 100).max(1)),
+            Self::Off => None,
+        }
+    }
+}
+
+/// A setting out of its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    setting: &'static str,
+    value: String,
+    range: String,
+}
+
+impl ConfigError {
+    fn new(setting: &'static str, value: String, range: impl Into<String>) -> Self {
+        Self { setting, value, range: range.into() }
+    }
+
+    /// The name of the setting, as its method on [`ConfigBuilder`] is called.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// The values that are allowed, in words.
+    #[must_use]
+    pub fn range(&self) -> &str {
+        &self.range
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {}; it must be {}", self.setting, self.value, self.range)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+fn check_number(setting: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(setting, format!("{value}"), format!("from {min} to {max}")))
+}
+
+/// A record that may wait longer than an hour for company is a mistake in units.
+const LINGER_MAX: Duration = Duration::from_secs(60 * 60);
+/// Below a millisecond no request comes back in time.
+const TIME_TO_LIVE_MIN: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn the_defaults_are_within_their_own_ranges() {
+        assert_eq!(Config::builder().build(), Ok(Config::default()));
+    }
+
+    #[test]
+    fn each_setting_out_of_range_is_named_with_its_value_and_range() {
+        let hours = Duration::from_secs(7_200);
+        let cases = [
+            (Config::builder().linger(hours), "linger is 7200s; it must be from 0 to 1 h"),
+            (
+                Config::builder().buffer_bytes_max(1),
+                "buffer_bytes_max is 1; it must be from 1024 to 1099511627776",
+            ),
+            (
+                Config::builder().buffer_records_max(0),
+                "buffer_records_max is 0; it must be from 1 to 100000000",
+            ),
+            (
+                Config::builder().request_records_max(501),
+                "request_records_max is 501; it must be from 1 to 500",
+            ),
+            (
+                Config::builder().request_bytes_max(usize::MAX),
+                "request_bytes_max is 18446744073709551615; it must be from 1024 to 10485760",
+            ),
+            (
+                Config::builder().shard_limit(ShardLimit::Percent(0)),
+                "shard_limit percent is 0; it must be from 1 to 1000",
+            ),
+            (
+                Config::builder().time_to_live(Duration::ZERO),
+                "time_to_live is 0ns; it must be 1 ms or longer, or none",
+            ),
+            (Config::builder().attempts_max(0), "attempts_max is 0; it must be 1 or more, or none"),
+        ];
+        for (builder, message) in cases {
+            assert_eq!(builder.build().expect_err("out of range").to_string(), message);
+        }
+    }
+
+    #[test]
+    fn the_smallest_share_of_a_limit_still_makes_progress() {
+        assert_eq!(ShardLimit::Percent(1).of(10), Some(1));
+        assert_eq!(ShardLimit::Percent(150).of(1_000), Some(1_500));
+        assert_eq!(ShardLimit::Off.of(1_000), None);
+    }
+}

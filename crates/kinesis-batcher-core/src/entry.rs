@@ -1,0 +1,189 @@
+//! A record inside the batcher, and the pool that queued records live in.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::hash_key::HashKey;
+use crate::record::Record;
+use crate::time::Timestamp;
+
+/// A record and everything remembered of it. Fields of [`Record`] lie flat beside the rest, which saves the padding
+/// that nesting would cost every buffered record.
+pub(crate) struct Entry<T> {
+    pub(crate) data: Bytes,
+    pub(crate) partition_key: Bytes,
+    pub(crate) hash_key: HashKey,
+    pub(crate) tag: T,
+    pub(crate) accepted_at: Timestamp,
+    /// Counts up with each accepted record: the order of pushes.
+    pub(crate) sequence: u64,
+    pub(crate) attempts: u32,
+    pub(crate) hash_key_is_explicit: bool,
+    /// An attempt's outcome is unknown.
+    pub(crate) possible_duplicate: bool,
+}
+
+impl<T> Entry<T> {
+    pub(crate) fn new(record: Record, tag: T, accepted_at: Timestamp, sequence: u64) -> Self {
+        Self {
+            data: record.data,
+            partition_key: record.partition_key,
+            hash_key: record.hash_key,
+            tag,
+            accepted_at,
+            sequence,
+            attempts: 0,
+            hash_key_is_explicit: record.hash_key_is_explicit,
+            possible_duplicate: false,
+        }
+    }
+
+    pub(crate) fn into_record(self) -> (Record, T) {
+        let record = Record {
+            data: self.data,
+            partition_key: self.partition_key,
+            hash_key: self.hash_key,
+            hash_key_is_explicit: self.hash_key_is_explicit,
+        };
+        (record, self.tag)
+    }
+
+    /// What it counts against every limit.
+    pub(crate) fn bytes(&self) -> usize {
+        self.data.len() + self.partition_key.len()
+    }
+}
+
+/// Names a place in an [`EntryPool`].
+pub(crate) type EntryId = u32;
+
+/// No entry.
+pub(crate) const NIL: EntryId = EntryId::MAX;
+
+/// Where queued entries live: chunks of places, each with a link to another place.
+///
+/// Growing by chunks keeps the cost of a buffered record at its own size; one growing array would hold up to three
+/// times that while it doubles.
+pub(crate) struct EntryPool<T> {
+    chunks: Vec<Chunk<T>>,
+    free: EntryId,
+    len: usize,
+}
+
+struct Chunk<T> {
+    entries: Box<[Option<Entry<T>>]>,
+    links: Box<[EntryId]>,
+}
+
+impl<T> EntryPool<T> {
+    pub(crate) fn new() -> Self {
+        Self { chunks: Vec::new(), free: NIL, len: 0 }
+    }
+
+    /// Stores an entry with a link to nowhere.
+    pub(crate) fn insert(&mut self, entry: Entry<T>) -> EntryId {
+        if self.free == NIL {
+            self.grow();
+        }
+        let id = self.free;
+        let (chunk, place) = self.place(id);
+        self.free = core::mem::replace(&mut self.chunks[chunk].links[place], NIL);
+        self.chunks[chunk].entries[place] = Some(entry);
+        self.len += 1;
+        id
+    }
+
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, id: EntryId) -> Entry<T> {
+        let (chunk, place) = self.place(id);
+        let chunk = &mut self.chunks[chunk];
+        let entry = chunk.entries[place].take().expect("an id in a queue names a stored entry");
+        chunk.links[place] = self.free;
+        self.free = id;
+        self.len -= 1;
+        if self.len == 0 {
+            self.shrink();
+        }
+        entry
+    }
+
+    pub(crate) fn entry(&self, id: EntryId) -> &Entry<T> {
+        let (chunk, place) = self.place(id);
+        self.chunks[chunk].entries[place].as_ref().expect("an id in a queue names a stored entry")
+    }
+
+    /// Where the place links to.
+    pub(crate) fn link(&self, id: EntryId) -> EntryId {
+        let (chunk, place) = self.place(id);
+        self.chunks[chunk].links[place]
+    }
+
+    pub(crate) fn set_link(&mut self, id: EntryId, to: EntryId) {
+        let (chunk, place) = self.place(id);
+        self.chunks[chunk].links[place] = to;
+    }
+
+    fn place(&self, id: EntryId) -> (usize, usize) {
+        (id as usize / CHUNK_ENTRIES, id as usize % CHUNK_ENTRIES)
+    }
+
+    fn grow(&mut self) {
+        let first = EntryId::try_from(self.chunks.len() * CHUNK_ENTRIES)
+            .expect("Config bounds the buffer to far fewer records than an id can name");
+        let last = first + CHUNK_ENTRIES as EntryId - 1;
+        self.chunks.push(Chunk {
+            entries: (0..CHUNK_ENTRIES).map(|_| None).collect(),
+            links: (first..=last).map(|id| if id == last { NIL } else { id + 1 }).collect(),
+        });
+        self.free = first;
+    }
+
+    /// Gives back the memory of a burst once the pool has run empty.
+    fn shrink(&mut self) {
+        if self.chunks.len() > IDLE_CHUNKS_MAX {
+            self.chunks = Vec::new();
+            self.free = NIL;
+        }
+    }
+}
+
+/// 256 entries are some 30 KB: few enough that an idle producer is small, many enough that growing is rare.
+const CHUNK_ENTRIES: usize = 256;
+/// What an empty pool keeps, about half a mebibyte, so that steady traffic does not allocate.
+const IDLE_CHUNKS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64) -> Entry<u64> {
+        let record = Record::new("k", "v").expect("a valid record");
+        Entry::new(record, sequence, Timestamp::ZERO, sequence)
+    }
+
+    #[test]
+    fn a_buffered_record_costs_at_most_128_bytes_besides_its_own() {
+        let size = size_of::<Option<Entry<u64>>>() + size_of::<EntryId>();
+        assert!(size <= 128, "a place in the pool takes {size} bytes");
+    }
+
+    #[test]
+    fn places_are_used_again_and_a_burst_is_given_back() {
+        let mut pool = EntryPool::new();
+        let many = (IDLE_CHUNKS_MAX + 2) * CHUNK_ENTRIES;
+        let ids: Vec<_> = (0..many).map(|n| pool.insert(entry(n as u64))).collect();
+        for (n, &id) in ids.iter().enumerate() {
+            assert_eq!(pool.entry(id).sequence, n as u64);
+        }
+        let again = ids[7];
+        pool.remove(again);
+        assert_eq!(pool.insert(entry(9)), again, "the place freed last is used first");
+        for id in ids {
+            pool.remove(id);
+        }
+        assert!(pool.chunks.is_empty(), "an empty pool keeps no more than a little");
+        pool.insert(entry(1));
+    }
+}

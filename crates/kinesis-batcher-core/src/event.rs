@@ -1,0 +1,185 @@
+//! What the caller is told.
+
+use core::fmt;
+
+use crate::error_code::ServiceError;
+use crate::record::Record;
+use crate::sequence_number::SequenceNumber;
+use crate::shard_id::ShardId;
+
+/// Something the caller should know. Each accepted tag comes back in exactly one [`Delivered`](Event::Delivered) or
+/// [`Failed`](Event::Failed).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<T> {
+    /// A record is stored.
+    Delivered {
+        /// What the caller pushed with it.
+        tag: T,
+        /// Where it is.
+        receipt: Receipt,
+    },
+    /// A record will not be sent any more. It is handed back whole.
+    Failed {
+        /// What the caller pushed with it.
+        tag: T,
+        /// The record.
+        record: Record,
+        /// Why.
+        failure: Failure,
+    },
+    /// The shards are not as the map says: get a new one and give it to
+    /// [`handle_shard_map`](crate::Batcher::handle_shard_map). Told once, and again only after a while.
+    ShardMapStale,
+    /// A push was refused because the buffer was full; now there is room.
+    Unblocked,
+    /// Closed, and every accepted record has come back. Nothing follows.
+    Drained,
+}
+
+/// Proof that a record is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The shard that stored it.
+    pub shard_id: ShardId,
+    /// Its number in that shard.
+    pub sequence_number: SequenceNumber,
+    /// How often it was sent, from 1.
+    pub attempts: u32,
+    /// An earlier attempt may have stored it too: its outcome is unknown.
+    pub possible_duplicate: bool,
+}
+
+/// Why a record failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The reason.
+    pub reason: FailureReason,
+    /// How often it was sent; 0 if never.
+    pub attempts: u32,
+    /// An attempt may have stored it all the same: its outcome is unknown.
+    pub possibly_stored: bool,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            FailureReason::Expired { last_error } => {
+                write!(f, "its time to live ran out after {} attempts", self.attempts)?;
+                last_error.as_ref().map_or(Ok(()), |error| write!(f, "; last error: {error}"))?;
+            }
+            FailureReason::AttemptsExhausted(error) => {
+                write!(f, "sent {} times, then {error}", self.attempts)?
+            }
+            FailureReason::Rejected(error) => write!(f, "rejected by the service: {error}")?,
+            FailureReason::Permanent(error) => write!(f, "refused for good: {error}")?,
+            FailureReason::TooLarge { bytes, bytes_max } => {
+                write!(f, "it has {bytes} bytes with its key; the stream now takes {bytes_max}")?;
+            }
+            FailureReason::PartitionKeyMissing => {
+                f.write_str("it has no partition key, and the stream now needs one")?;
+            }
+            FailureReason::Aborted => f.write_str("stopped before it was delivered")?,
+        }
+        if self.possibly_stored { f.write_str(" (an attempt may have stored it)") } else { Ok(()) }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// What ended a record's way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// Its time to live ran out.
+    Expired {
+        /// The last error of its shard or of the stream, if there was one.
+        last_error: Option<ServiceError>,
+    },
+    /// It was sent as often as allowed; the last time failed with this.
+    AttemptsExhausted(ServiceError),
+    /// The service rejected a request that held this record alone.
+    Rejected(ServiceError),
+    /// The service refused it, or the request it was in, for a reason that does not go away.
+    Permanent(ServiceError),
+    /// The stream's record size was lowered while it waited.
+    TooLarge {
+        /// Bytes of data and key.
+        bytes: usize,
+        /// What the stream takes now.
+        bytes_max: usize,
+    },
+    /// It has no partition key and the stream's distribution changed from `AUTO` while it waited.
+    PartitionKeyMissing,
+    /// [`abort`](crate::Batcher::abort) was called.
+    Aborted,
+}
+
+/// A refused push. The record and its tag are given back.
+#[derive(Debug)]
+pub struct PushError<T> {
+    /// Why.
+    pub reason: PushErrorReason,
+    /// The record, unchanged.
+    pub record: Record,
+    /// The tag, unchanged.
+    pub tag: T,
+}
+
+/// Why a push was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PushErrorReason {
+    /// The buffer is full; [`Event::Unblocked`] says when there is room.
+    Full,
+    /// The record's shard holds its share of the buffer, and the rest is kept for other shards;
+    /// [`Event::Unblocked`] says when to try again. A record for another shard may fit now.
+    ShardFull,
+    /// The record is larger than the stream or the buffer takes.
+    TooLarge {
+        /// Bytes of data and key.
+        bytes: usize,
+        /// What is taken.
+        bytes_max: usize,
+    },
+    /// Only streams with `AUTO` record distribution take records without a partition key.
+    PartitionKeyMissing,
+    /// [`close`](crate::Batcher::close) or [`abort`](crate::Batcher::abort) was called.
+    Closed,
+}
+
+impl PushErrorReason {
+    /// Whether the same push can succeed after [`Event::Unblocked`].
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Full | Self::ShardFull)
+    }
+}
+
+impl fmt::Display for PushErrorReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the buffer is full"),
+            Self::ShardFull => f.write_str("the record's shard has used up its share of the buffer"),
+            Self::TooLarge { bytes, bytes_max } => {
+                write!(f, "the record has {bytes} bytes with its key; at most {bytes_max} are taken")
+            }
+            Self::PartitionKeyMissing => {
+                f.write_str("the record has no partition key, and the stream does not spread records itself")
+            }
+            Self::Closed => f.write_str("the producer is closed"),
+        }
+    }
+}
+
+impl core::error::Error for PushErrorReason {}
+
+impl<T> fmt::Display for PushError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.reason, f)
+    }
+}
+
+impl<T: fmt::Debug> core::error::Error for PushError<T> {}

@@ -1,0 +1,130 @@
+//! How many requests may be in flight, and when the next may go.
+
+use core::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::rng::Rng;
+use crate::time::Timestamp;
+
+/// Opens wide while requests are answered, and narrows to one probe at a time while they fail: an outage then costs
+/// a request a second, not a core.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    in_flight: usize,
+    allowed: usize,
+    allowed_max: usize,
+    closed_until: Timestamp,
+    /// When the last failure was counted. Requests sent before that failed for the same cause, and count no more.
+    failed_at: Option<Timestamp>,
+    backoff: Backoff,
+}
+
+impl Gate {
+    pub(crate) fn new(in_flight_requests_max: usize) -> Self {
+        Self {
+            in_flight: 0,
+            allowed: in_flight_requests_max,
+            allowed_max: in_flight_requests_max,
+            closed_until: Timestamp::ZERO,
+            failed_at: None,
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Whether a request may go now.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.has_slot() && self.closed_until <= now
+    }
+
+    /// Whether one more request may be in flight, now or once [`closed_until`](Self::closed_until) has come.
+    pub(crate) fn has_slot(&self) -> bool {
+        self.in_flight < self.allowed
+    }
+
+    /// Nothing goes before this.
+    pub(crate) fn closed_until(&self) -> Timestamp {
+        self.closed_until
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn allowed(&self) -> usize {
+        self.allowed
+    }
+
+    pub(crate) fn sent(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// A request came back with an answer, good or bad: the service is there.
+    pub(crate) fn answered(&mut self) {
+        self.in_flight -= 1;
+        self.allowed = (self.allowed + 1).min(self.allowed_max);
+        self.closed_until = Timestamp::ZERO;
+        self.failed_at = None;
+        self.backoff.reset();
+    }
+
+    /// A request that was sent at `sent_at` came back without an answer, or was throttled as a whole.
+    pub(crate) fn failed(&mut self, now: Timestamp, sent_at: Timestamp, rng: &mut Rng) {
+        self.in_flight -= 1;
+        if self.failed_at.is_some_and(|failed_at| sent_at < failed_at) {
+            return;
+        }
+        self.failed_at = Some(now);
+        self.allowed = (self.allowed / 2).max(1);
+        self.closed_until = now.after(self.backoff.fail(rng, WAIT_BASE, WAIT_CEILING));
+    }
+}
+
+/// About a round trip to the service from the same region, with its write.
+const WAIT_BASE: Duration = Duration::from_millis(50);
+/// Long enough that an outage costs nothing, short enough that its end is noticed within a second.
+const WAIT_CEILING: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_fail_together_count_as_one_failure() {
+        let mut rng = Rng::new(3);
+        let mut gate = Gate::new(16);
+        for _ in 0..16 {
+            gate.sent();
+        }
+        let now = Timestamp::from_millis(20);
+        for _ in 0..16 {
+            gate.failed(now, Timestamp::ZERO, &mut rng);
+        }
+        assert_eq!(gate.allowed(), 8, "sixteen requests met one outage");
+        assert_eq!(gate.in_flight(), 0);
+        assert!(gate.closed_until() <= now.after(WAIT_BASE));
+    }
+
+    #[test]
+    fn an_outage_narrows_the_gate_to_one_probe_and_its_end_opens_it_again() {
+        let mut rng = Rng::new(3);
+        let mut gate = Gate::new(16);
+        let mut now = Timestamp::from_millis(1);
+        for _ in 0..20 {
+            now = now.max(gate.closed_until());
+            gate.sent();
+            let sent_at = now;
+            now = now.after(Duration::from_millis(20));
+            gate.failed(now, sent_at, &mut rng);
+            assert!(gate.closed_until() <= now.after(WAIT_CEILING));
+        }
+        assert_eq!(gate.allowed(), 1);
+        let mut answers = 0;
+        while gate.allowed() < 16 {
+            gate.sent();
+            gate.answered();
+            assert!(gate.is_open(now), "an answer opens the gate at once");
+            answers += 1;
+        }
+        assert_eq!(answers, 15);
+    }
+}

@@ -1,0 +1,263 @@
+//! One shard's queue, limits and back-off.
+
+use core::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::bucket::{BURST_NANOS, Bucket};
+use crate::error_code::ServiceError;
+use crate::queue::Queue;
+use crate::rng::Rng;
+use crate::shard_id::ShardId;
+use crate::time::Timestamp;
+
+/// What may be sent to one shard, or to the stream as a whole where its shards are not known.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) queue: Queue,
+    pub(crate) state: LaneState,
+    /// Neighbours in the list that `state` names.
+    pub(crate) previous: u32,
+    pub(crate) next: u32,
+    /// When the record at the head will have lingered; kept while `state` is `Lingering`.
+    pub(crate) due_at: Timestamp,
+    /// Nothing goes before this: a limit or a back-off.
+    pub(crate) blocked_until: Timestamp,
+    /// The earliest live entry of this lane among the expiry deadlines; [`Timestamp::MAX`] without one.
+    pub(crate) expiry_at: Timestamp,
+    pub(crate) limits: Option<Limits>,
+    pub(crate) held: Held,
+    /// Requests on their way that have records of this lane.
+    pub(crate) requests_in_flight: u32,
+    pub(crate) counters: Counters,
+    backoff: Backoff,
+    /// When the last throttling was counted. Requests sent before that met the same limit, and count no more.
+    throttled_at: Option<Timestamp>,
+    /// What the shard last said no with, told with records that expire.
+    pub(crate) last_error: Option<ServiceError>,
+    pub(crate) shard_id: Option<ShardId>,
+}
+
+/// Where a lane stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LaneState {
+    /// Nothing waits.
+    Idle,
+    /// Records wait for others to share their request.
+    Lingering,
+    /// Records should go with the next request.
+    Due,
+    /// Records wait for a limit or a back-off.
+    Blocked,
+    /// The shard is gone; only requests on their way still name the lane.
+    Retired,
+}
+
+/// What the buffer holds for a lane, queued and in flight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Held {
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.records += 1;
+        self.bytes += bytes as u64;
+    }
+
+    pub(crate) fn subtract(&mut self, bytes: usize) {
+        self.records -= 1;
+        self.bytes -= bytes as u64;
+    }
+}
+
+/// Figures for [`ShardStats`](crate::ShardStats).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) records_sent: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) records_delivered: u64,
+    pub(crate) records_throttled: u64,
+}
+
+impl Lane {
+    pub(crate) fn new(shard_id: Option<ShardId>, limits: Option<Limits>) -> Self {
+        Self {
+            queue: Queue::new(),
+            state: LaneState::Idle,
+            previous: u32::MAX,
+            next: u32::MAX,
+            due_at: Timestamp::MAX,
+            blocked_until: Timestamp::ZERO,
+            expiry_at: Timestamp::MAX,
+            limits,
+            held: Held::default(),
+            requests_in_flight: 0,
+            counters: Counters::default(),
+            backoff: Backoff::default(),
+            throttled_at: None,
+            last_error: None,
+            shard_id,
+        }
+    }
+
+    /// The shard stored something: the next throttling starts the back-off over.
+    pub(crate) fn progressed(&mut self) {
+        self.backoff.reset();
+        self.last_error = None;
+    }
+
+    /// Records of a request sent at `sent_at` came back with `error`, to be tried again.
+    pub(crate) fn backs_off(
+        &mut self,
+        now: Timestamp,
+        sent_at: Timestamp,
+        error: ServiceError,
+        rng: &mut Rng,
+    ) {
+        self.last_error = Some(error);
+        if self.throttled_at.is_some_and(|throttled_at| sent_at < throttled_at) {
+            return;
+        }
+        self.throttled_at = Some(now);
+        let wait = self.backoff.fail(rng, WAIT_BASE, WAIT_CEILING);
+        self.blocked_until = self.blocked_until.max(now.after(wait));
+    }
+
+    /// The limits refused the record at the head: wait until they let a fair number through at once. Waiting for
+    /// one record at a time would make a request of each.
+    pub(crate) fn wait_for_limits(&mut self, head_bytes: usize) {
+        if let Some(limits) = &self.limits {
+            let at = limits.worthwhile_at(self.queue.len() as u64, self.queue.bytes(), head_bytes as u64);
+            self.blocked_until = self.blocked_until.max(at);
+        }
+    }
+}
+
+/// Both limits of a shard.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    records: Bucket,
+    bytes: Bucket,
+}
+
+/// What a record, or a run of them, takes from each limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cost {
+    records: u64,
+    bytes: u64,
+}
+
+impl Limits {
+    /// For a shard that may be sent a burst at once.
+    pub(crate) fn full(rates: Rates) -> Self {
+        Self { records: Bucket::full(rates.records_per_second), bytes: Bucket::full(rates.bytes_per_second) }
+    }
+
+    /// For a shard that was just opened, perhaps under load: no burst.
+    pub(crate) fn empty(rates: Rates, now: Timestamp) -> Self {
+        Self {
+            records: Bucket::empty(rates.records_per_second, now),
+            bytes: Bucket::empty(rates.bytes_per_second, now),
+        }
+    }
+
+    /// What a record of so many bytes takes.
+    pub(crate) fn cost(&self, bytes: usize) -> Cost {
+        Cost { records: self.records.cost(1), bytes: self.bytes.cost(bytes as u64) }
+    }
+
+    /// The earliest time at which both limits let `cost` through.
+    pub(crate) fn available_at(&self, cost: Cost) -> Timestamp {
+        self.records.available_at(cost.records).max(self.bytes.available_at(cost.bytes))
+    }
+
+    /// Whether both limits let `cost` through now.
+    pub(crate) fn allow(&self, now: Timestamp, cost: Cost) -> bool {
+        self.available_at(cost) <= now
+    }
+
+    pub(crate) fn take(&mut self, now: Timestamp, cost: Cost) {
+        self.records.take(now, cost.records);
+        self.bytes.take(now, cost.bytes);
+    }
+
+    /// Gives back what a request that never reached the shard took.
+    pub(crate) fn give_back(&mut self, now: Timestamp, taken_at: Timestamp, records: u64, bytes: u64) {
+        let (records, bytes) = (self.records.cost(records), self.bytes.cost(bytes));
+        self.records.give_back(now, taken_at, records);
+        self.bytes.give_back(now, taken_at, bytes);
+    }
+
+    /// When half a burst, or all that is queued, may go at once; at least the record at the head.
+    fn worthwhile_at(&self, queued_records: u64, queued_bytes: u64, head_bytes: u64) -> Timestamp {
+        let worthwhile = |bucket: &Bucket, queued: u64, head: u64| {
+            bucket.available_at(bucket.cost(queued).min(BURST_NANOS / 2).max(bucket.cost(head)))
+        };
+        let at = worthwhile(&self.records, queued_records, 1).max(worthwhile(
+            &self.bytes,
+            queued_bytes,
+            head_bytes,
+        ));
+        // Shards that become free at about the same time share a request.
+        Timestamp::from_nanos(at.as_nanos().div_ceil(WAKE_TICK_NANOS).saturating_mul(WAKE_TICK_NANOS))
+    }
+
+    pub(crate) fn set_rates(&mut self, rates: Rates) {
+        self.records.set_rate(rates.records_per_second);
+        self.bytes.set_rate(rates.bytes_per_second);
+    }
+
+    pub(crate) fn rates(&self) -> Rates {
+        Rates { records_per_second: self.records.rate(), bytes_per_second: self.bytes.rate() }
+    }
+}
+
+/// What a lane may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rates {
+    pub(crate) records_per_second: u64,
+    pub(crate) bytes_per_second: u64,
+}
+
+/// Half of what lingers by default: a shard that throttled one record often takes the next at once.
+const WAIT_BASE: Duration = Duration::from_millis(50);
+/// The service counts in seconds: after one, a shard that throttled everything takes records again.
+const WAIT_CEILING: Duration = Duration::from_secs(1);
+/// About 8 ms: a power of two keeps the rounding cheap, and a burst's half takes 100 ms to gather.
+const WAKE_TICK_NANOS: u64 = 1 << 23;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATES: Rates = Rates { records_per_second: 1_000, bytes_per_second: 1 << 20 };
+
+    #[test]
+    fn a_shard_at_its_limit_waits_for_half_a_burst_and_not_for_each_record() {
+        let mut limits = Limits::full(RATES);
+        let now = Timestamp::from_millis(10_000);
+        let cost = limits.cost(100);
+        let mut sent = 0;
+        while limits.allow(now, cost) {
+            limits.take(now, cost);
+            sent += 1;
+        }
+        assert_eq!(sent, 200);
+        let wait = limits.worthwhile_at(5_000, 500_000, 100).since(now);
+        assert!(wait >= Duration::from_millis(100) && wait < Duration::from_millis(110), "waits {wait:?}");
+        let wait = limits.worthwhile_at(1, 100, 100).since(now);
+        assert!(wait < Duration::from_millis(10), "a single record waits {wait:?}");
+    }
+
+    #[test]
+    fn throttling_reported_by_requests_sent_together_backs_off_once() {
+        let mut rng = Rng::new(1);
+        let mut lane = Lane::new(None, None);
+        for _ in 0..8 {
+            let error = ServiceError::from_code("ProvisionedThroughputExceededException");
+            lane.backs_off(Timestamp::from_millis(20), Timestamp::from_millis(1), error, &mut rng);
+        }
+        assert!(lane.blocked_until <= Timestamp::from_millis(20).after(WAIT_BASE));
+    }
+}

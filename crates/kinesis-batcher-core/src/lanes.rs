@@ -1,0 +1,285 @@
+//! Which lane is next.
+
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use crate::entry::{EntryId, EntryPool};
+use crate::lane::{Lane, LaneState};
+use crate::time::Timestamp;
+
+/// All lanes, and who among them may send: the due in turn, the lingering by the age of their oldest record, the
+/// blocked by the end of their wait. No step looks at a lane that it does not move.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    lanes: Vec<Lane>,
+    vacant: Vec<u32>,
+    due: List,
+    lingering: List,
+    /// Ends of waits. An entry counts only while its lane is blocked until that very time; others are left overs.
+    blocked: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    /// Records and bytes of the due and the lingering lanes.
+    sendable_records: usize,
+    sendable_bytes: u64,
+    linger: Duration,
+    /// Records pushed before this one were flushed: they do not linger.
+    flushed_before: u64,
+}
+
+/// Ends of a list through `Lane::previous` and `Lane::next`.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+const NONE: u32 = u32::MAX;
+const EMPTY: List = List { head: NONE, tail: NONE };
+
+impl Lanes {
+    pub(crate) fn new(linger: Duration) -> Self {
+        Self {
+            lanes: Vec::new(),
+            vacant: Vec::new(),
+            due: EMPTY,
+            lingering: EMPTY,
+            blocked: BinaryHeap::new(),
+            sendable_records: 0,
+            sendable_bytes: 0,
+            linger,
+            flushed_before: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, lane: Lane) -> u32 {
+        if let Some(index) = self.vacant.pop() {
+            self.lanes[index as usize] = lane;
+            return index;
+        }
+        self.lanes.push(lane);
+        u32::try_from(self.lanes.len() - 1).expect("ShardMap refuses more shards than u32 counts")
+    }
+
+    pub(crate) fn lane(&self, index: u32) -> &Lane {
+        &self.lanes[index as usize]
+    }
+
+    pub(crate) fn lane_mut(&mut self, index: u32) -> &mut Lane {
+        &mut self.lanes[index as usize]
+    }
+
+    pub(crate) fn sendable_records(&self) -> usize {
+        self.sendable_records
+    }
+
+    pub(crate) fn sendable_bytes(&self) -> u64 {
+        self.sendable_bytes
+    }
+
+    pub(crate) fn any_due(&self) -> bool {
+        self.due.head != NONE
+    }
+
+    /// When the oldest record that lingers will be due.
+    pub(crate) fn linger_ends_at(&self) -> Option<Timestamp> {
+        (self.lingering.head != NONE).then(|| self.lane(self.lingering.head).due_at)
+    }
+
+    /// When the next blocked lane may send again; now and then a moment at which none does.
+    pub(crate) fn block_ends_at(&self) -> Option<Timestamp> {
+        self.blocked.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Appends a record that was just pushed.
+    pub(crate) fn append<T>(
+        &mut self,
+        pool: &mut EntryPool<T>,
+        now: Timestamp,
+        index: u32,
+        id: EntryId,
+        bytes: usize,
+    ) {
+        let lane = &mut self.lanes[index as usize];
+        lane.queue.push_back(pool, id, bytes);
+        match lane.state {
+            LaneState::Idle => self.reschedule(pool, now, index),
+            LaneState::Due | LaneState::Lingering => {
+                self.sendable_records += 1;
+                self.sendable_bytes += bytes as u64;
+            }
+            LaneState::Blocked => {}
+            LaneState::Retired => unreachable_retired(),
+        }
+    }
+
+    /// Puts records back that were taken out to be sent; `ids` in the order of their pushes.
+    pub(crate) fn put_back<T>(
+        &mut self,
+        pool: &mut EntryPool<T>,
+        now: Timestamp,
+        index: u32,
+        ids: &[EntryId],
+    ) {
+        self.detach(index);
+        self.lane_mut(index).queue.merge(pool, ids);
+        self.reschedule(pool, now, index);
+    }
+
+    /// The lane whose turn it is, detached: take from it, then [`reschedule`](Self::reschedule) it.
+    pub(crate) fn next_to_send(&mut self) -> Option<u32> {
+        let index = [self.due.head, self.lingering.head].into_iter().find(|&head| head != NONE)?;
+        self.detach(index);
+        Some(index)
+    }
+
+    /// Takes a lane out of whatever list it is in, to change it.
+    pub(crate) fn detach(&mut self, index: u32) {
+        let lane = &self.lanes[index as usize];
+        let (previous, next) = (lane.previous, lane.next);
+        let (records, bytes) = (lane.queue.len(), lane.queue.bytes());
+        let list = match lane.state {
+            LaneState::Due => &mut self.due,
+            LaneState::Lingering => &mut self.lingering,
+            LaneState::Blocked | LaneState::Idle => {
+                self.lanes[index as usize].state = LaneState::Idle;
+                return;
+            }
+            LaneState::Retired => return,
+        };
+        if previous == NONE {
+            list.head = next;
+        } else {
+            self.lanes[previous as usize].next = next;
+        }
+        if next == NONE {
+            list.tail = previous;
+        } else {
+            self.lanes[next as usize].previous = previous;
+        }
+        self.sendable_records -= records;
+        self.sendable_bytes -= bytes;
+        self.lanes[index as usize].state = LaneState::Idle;
+    }
+
+    /// Puts a detached lane where it belongs now.
+    pub(crate) fn reschedule<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
+        self.place(pool, now, index, Turn::Last);
+    }
+
+    /// Like [`reschedule`](Self::reschedule), for a lane whose head was too large for the rest of a request: it
+    /// starts the next one, or large records would wait for ever behind small ones.
+    pub(crate) fn reschedule_first<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
+        self.place(pool, now, index, Turn::First);
+    }
+
+    /// Moves lanes whose time has come. Returns whether any was moved.
+    pub(crate) fn advance<T>(&mut self, pool: &EntryPool<T>, now: Timestamp) -> bool {
+        let mut moved = false;
+        while self.linger_ends_at().is_some_and(|at| at <= now) {
+            let index = self.lingering.head;
+            self.detach(index);
+            self.reschedule(pool, now, index);
+            moved = true;
+        }
+        while self.block_ends_at().is_some_and(|at| at <= now) {
+            let Some(Reverse((_, index))) = self.blocked.pop() else { break };
+            let lane = &self.lanes[index as usize];
+            if lane.state == LaneState::Blocked && lane.blocked_until <= now {
+                self.detach(index);
+                self.reschedule(pool, now, index);
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Records pushed before this one no longer linger. Looks at lanes that hold records and linger, and moves each.
+    pub(crate) fn flush<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, before_sequence: u64) {
+        self.flushed_before = before_sequence;
+        while self.lingering.head != NONE {
+            let index = self.lingering.head;
+            self.detach(index);
+            self.reschedule(pool, now, index);
+        }
+    }
+
+    /// Marks a lane whose shard is gone and whose queue is empty. It stays until its last request has come back.
+    pub(crate) fn retire(&mut self, index: u32) {
+        self.detach(index);
+        let lane = self.lane_mut(index);
+        debug_assert!(lane.queue.is_empty(), "the records of a shard that is gone were moved first");
+        lane.state = LaneState::Retired;
+        lane.expiry_at = Timestamp::MAX;
+        self.vacate_if_unused(index);
+    }
+
+    /// Frees the place of a retired lane that no request names any more.
+    pub(crate) fn vacate_if_unused(&mut self, index: u32) {
+        let lane = self.lane(index);
+        if lane.state == LaneState::Retired && lane.requests_in_flight == 0 {
+            debug_assert_eq!(lane.held.records, 0, "a lane without queue and requests holds nothing");
+            self.vacant.push(index);
+        }
+    }
+
+    fn place<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32, turn: Turn) {
+        let lane = &mut self.lanes[index as usize];
+        debug_assert_eq!(lane.state, LaneState::Idle, "a lane is detached before it is placed");
+        let Some(head) = lane.queue.head() else { return };
+        if lane.blocked_until > now {
+            lane.state = LaneState::Blocked;
+            self.blocked.push(Reverse((lane.blocked_until, index)));
+            return;
+        }
+        self.sendable_records += lane.queue.len();
+        self.sendable_bytes += lane.queue.bytes();
+        let head = pool.entry(head);
+        lane.due_at = head.accepted_at.after(self.linger);
+        if lane.due_at <= now || head.sequence < self.flushed_before {
+            lane.state = LaneState::Due;
+            let previous = if turn == Turn::First { NONE } else { self.due.tail };
+            self.link_after(previous, index, LaneState::Due);
+            return;
+        }
+        lane.state = LaneState::Lingering;
+        let due_at = lane.due_at;
+        // A new record is the youngest: its place is the end, found at once. Only a lane that a full request left
+        // half empty belongs further to the front.
+        let mut previous = self.lingering.tail;
+        while previous != NONE && self.lanes[previous as usize].due_at > due_at {
+            previous = self.lanes[previous as usize].previous;
+        }
+        self.link_after(previous, index, LaneState::Lingering);
+    }
+
+    /// Links a lane behind `previous`, or first where that is `NONE`.
+    fn link_after(&mut self, previous: u32, index: u32, state: LaneState) {
+        let list = if state == LaneState::Due { &mut self.due } else { &mut self.lingering };
+        let next = if previous == NONE { list.head } else { self.lanes[previous as usize].next };
+        if previous == NONE {
+            list.head = index;
+        } else {
+            self.lanes[previous as usize].next = index;
+        }
+        if next == NONE {
+            list.tail = index;
+        } else {
+            self.lanes[next as usize].previous = index;
+        }
+        let lane = &mut self.lanes[index as usize];
+        (lane.previous, lane.next) = (previous, next);
+    }
+}
+
+/// Where a due lane goes among the due.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Last,
+}
+
+/// Routing only names lanes of the present map.
+fn unreachable_retired() -> ! {
+    unreachable!("a record was routed to a shard that is gone")
+}

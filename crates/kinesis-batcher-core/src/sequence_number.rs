@@ -1,0 +1,90 @@
+//! The service's own number for a stored record.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+/// The sequence number the service gave a record: decimal text, 56 digits as a rule, increasing within a shard.
+///
+/// Held as a 192-bit number, so that the one in each receipt costs no allocation; text that is not such a number is
+/// kept as it is. Numbers order by value, as the service orders them, and before any other text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceNumber(Repr);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
+    /// Base 10^19 limbs, the most significant first, so that the derived order is the numeric one.
+    Number([u64; LIMBS]),
+    Other(Arc<str>),
+}
+
+impl SequenceNumber {
+    /// The sequence number with this text. No text is refused: numbers come from the service.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(limbs_of(text.as_bytes()).map_or_else(|| Repr::Other(Arc::from(text)), Repr::Number))
+    }
+}
+
+impl From<&str> for SequenceNumber {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Number([0, 0, low]) => write!(f, "{low}"),
+            Repr::Number([0, middle, low]) => write!(f, "{middle}{low:019}"),
+            Repr::Number([high, middle, low]) => write!(f, "{high}{middle:019}{low:019}"),
+            Repr::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The limbs of canonical decimal text of at most 57 digits.
+fn limbs_of(text: &[u8]) -> Option<[u64; LIMBS]> {
+    let canonical =
+        text == b"0" || (!text.is_empty() && text.len() <= LIMBS * LIMB_DIGITS && text[0] != b'0');
+    if !canonical {
+        return None;
+    }
+    let mut limbs = [0; LIMBS];
+    for (limb, digits) in limbs.iter_mut().rev().zip(text.rchunks(LIMB_DIGITS)) {
+        *limb = digits.iter().try_fold(0u64, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+        })?;
+    }
+    Some(limbs)
+}
+
+const LIMBS: usize = 3;
+/// Decimal digits that always fit in 64 bits.
+const LIMB_DIGITS: usize = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_order_by_value_and_not_by_text() {
+        assert!(SequenceNumber::new("9") < SequenceNumber::new("10"));
+        let usual = "49545115243490985018280067714973144582180062593244200961";
+        assert!(SequenceNumber::new(usual) > SequenceNumber::new("49545115243490985018280067714973"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back_as_it_was(text in "[0-9]{0,60}|0[0-9]{1,56}|.{0,20}|[1-9][0-9]{55}") {
+            prop_assert_eq!(SequenceNumber::new(&text).to_string(), text);
+        }
+    }
+}

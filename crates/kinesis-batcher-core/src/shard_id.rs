@@ -1,0 +1,81 @@
+//! The name of a shard.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+/// The name of a shard, such as `shardId-000000000007`.
+///
+/// The service numbers its shards with twelve digits; such a name is held as its number, so that the one in each
+/// record's receipt costs no allocation. Any other name is kept as it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(Repr);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
+    Numbered(u64),
+    Named(Arc<str>),
+}
+
+impl ShardId {
+    /// The shard of this name. No name is refused: names come from the service.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(number_of(name).map_or_else(|| Repr::Named(Arc::from(name)), Repr::Numbered))
+    }
+}
+
+impl From<&str> for ShardId {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Numbered(number) => write!(f, "{PREFIX}{number:0width$}", width = DIGITS),
+            Repr::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Debug for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The number in a name of the service's usual form.
+fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(PREFIX)?.as_bytes();
+    if digits.len() != DIGITS {
+        return None;
+    }
+    digits
+        .iter()
+        .try_fold(0u64, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+}
+
+const PREFIX: &str = "shardId-";
+const DIGITS: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_name_comes_back_as_it_was() {
+        for name in
+            ["shardId-000000000000", "shardId-999999999999", "shardId-7", "shardId-00000000000x", "", "é"]
+        {
+            assert_eq!(ShardId::new(name).to_string(), name);
+        }
+    }
+
+    #[test]
+    fn shards_compare_by_name() {
+        assert_eq!(ShardId::new("shardId-000000000003"), ShardId::from("shardId-000000000003"));
+        assert_ne!(ShardId::new("shardId-000000000003"), ShardId::new("shardId-3"));
+    }
+}
