@@ -1,0 +1,47 @@
+//! What is to happen to the calls to come.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::swarm::Swarm;
+use super::{Fault, Operation};
+
+/// The faults that a test asked for.
+#[derive(Default)]
+pub(crate) struct Script {
+    next: HashMap<Operation, VecDeque<Fault>>,
+    every: HashMap<Operation, Fault>,
+    pub(crate) swarm: Option<Swarm>,
+    pub(crate) poison: Vec<Vec<u8>>,
+    pub(crate) expired: HashSet<String>,
+}
+
+impl Script {
+    pub(crate) fn push(&mut self, operation: Operation, fault: Fault) {
+        check(operation, &fault);
+        self.next.entry(operation).or_default().push_back(fault);
+    }
+
+    pub(crate) fn stand(&mut self, operation: Operation, fault: Fault) {
+        check(operation, &fault);
+        self.every.insert(operation, fault);
+    }
+
+    /// The fault for the call that is there.
+    pub(crate) fn draw(&mut self, operation: Operation, entries: usize) -> Fault {
+        if let Some(fault) = self.next.get_mut(&operation).and_then(VecDeque::pop_front) {
+            return fault;
+        }
+        match self.every.get(&operation) {
+            Some(Fault::None) | None => {}
+            Some(fault) => return fault.clone(),
+        }
+        self.swarm.as_mut().map_or(Fault::None, |swarm| swarm.draw(operation, entries))
+    }
+}
+
+fn check(operation: Operation, fault: &Fault) {
+    assert!(
+        operation == Operation::PutRecords || fault.is_for_any_operation(),
+        "{fault:?} is about the entries of PutRecords, and {operation:?} has none"
+    );
+}

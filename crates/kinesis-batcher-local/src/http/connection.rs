@@ -1,0 +1,107 @@
+//! One client's connection: requests in, bytes out, or a reset.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::request::{Head, HeadError};
+use super::{Reply, Request};
+
+/// A keep-alive connection.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    received: BytesMut,
+}
+
+/// A request that will not come.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The client has gone, in the middle of a request or between two; not an error at all in the latter case.
+    Gone,
+    /// The client is told this, and then the connection ends: where the next request begins is not known.
+    Refused(Box<Reply>),
+}
+
+/// The next connection. Accepting fails when the process runs out of file descriptors, which passes.
+pub(crate) async fn accept(listener: &TcpListener) -> Connection {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it a reply in two segments waits for the client's delayed acknowledgement.
+                let _ = stream.set_nodelay(true);
+                return Connection { stream, received: BytesMut::with_capacity(READ_BYTES) };
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+impl Connection {
+    /// Reads one request to its end.
+    pub(crate) async fn next_request(&mut self) -> Result<Request, ReadError> {
+        let (head, head_bytes) = loop {
+            match Head::parse(&self.received).map_err(refuse)? {
+                Some(parsed) => break parsed,
+                None => self.read(READ_BYTES).await?,
+            }
+        };
+        if head.expects_continue {
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(gone)?;
+        }
+        let total = head_bytes + head.body_bytes;
+        while self.received.len() < total {
+            self.read(total - self.received.len()).await?;
+        }
+        let mut message = self.received.split_to(total);
+        let body = message.split_off(head_bytes).freeze();
+        Ok(Request { head, body })
+    }
+
+    /// Sends bytes that the caller made.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Ends the connection with a TCP reset: what is on its way to the client is lost, and its next read fails.
+    pub(crate) fn reset(self) {
+        // Dropped with a linger of zero, a socket sends RST and forgets its buffers.
+        let _ = self.stream.set_zero_linger();
+    }
+
+    /// Resolves once the client has closed the connection. What it sends meanwhile is kept.
+    pub(crate) async fn closed_by_client(&mut self) {
+        while self.read(READ_BYTES).await.is_ok() {}
+    }
+
+    async fn read(&mut self, expected: usize) -> Result<(), ReadError> {
+        self.received.reserve(expected);
+        match self.stream.read_buf(&mut self.received).await {
+            Ok(0) | Err(_) => Err(ReadError::Gone),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn gone(_: io::Error) -> ReadError {
+    ReadError::Gone
+}
+
+fn refuse(error: HeadError) -> ReadError {
+    let (status, message) = match error {
+        HeadError::Malformed => {
+            (400, "The request is not HTTP/1.1 as this server speaks it; there is no TLS.")
+        }
+        HeadError::NotAPost => (405, "Kinesis takes POST only."),
+        HeadError::NoContentLength => (411, "The request has no Content-Length."),
+        HeadError::BodyTooLarge => (413, "The request is larger than 32 MiB."),
+    };
+    ReadError::Refused(Box::new(Reply::error(status, "SerializationException", message).closing()))
+}
+
+/// Takes the head and, for small requests, the body in one go.
+const READ_BYTES: usize = 16 << 10;
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,78 @@
+//! Replies, as AWS words them.
+
+use std::io::Write;
+
+/// A reply before it is bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    /// Goes into `x-amzn-errortype`.
+    pub(crate) error_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) close: bool,
+}
+
+impl Reply {
+    pub(crate) fn json(body: Vec<u8>) -> Self {
+        Self { status: 200, content_type: JSON, error_type: None, body, close: false }
+    }
+
+    /// An error as the service words it: the code in a header and in the body.
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
+        let body = serde_json::json!({ "__type": code, "message": message }).to_string().into_bytes();
+        Self { status, content_type: JSON, error_type: Some(code.to_owned()), body, close: false }
+    }
+
+    /// What a load balancer in front of the service says when the service is not there.
+    pub(crate) fn html(status: u16) -> Self {
+        let reason = reason(status);
+        let body = format!("<html><body><h1>{status} {reason}</h1></body></html>").into_bytes();
+        Self { status, content_type: "text/html", error_type: None, body, close: false }
+    }
+
+    pub(crate) fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// Head and body in one buffer, hence in one write.
+    pub(crate) fn into_bytes(self, request_id: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256 + self.body.len());
+        self.write_head(&mut bytes, request_id).expect("writing into a Vec does not fail");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    fn write_head(&self, bytes: &mut Vec<u8>, request_id: u64) -> std::io::Result<()> {
+        write!(bytes, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status))?;
+        write!(bytes, "x-amzn-RequestId: 00000000-0000-4000-8000-{request_id:012x}\r\n")?;
+        if let Some(code) = &self.error_type {
+            write!(bytes, "x-amzn-errortype: {code}\r\n")?;
+        }
+        if self.close {
+            write!(bytes, "connection: close\r\n")?;
+        }
+        write!(bytes, "content-type: {}\r\ncontent-length: {}\r\n\r\n", self.content_type, self.body.len())
+    }
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Other",
+    }
+}
+
+const JSON: &str = "application/x-amz-json-1.1";
