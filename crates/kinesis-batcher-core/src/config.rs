@@ -20,14 +20,13 @@ use crate::limits::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
 /// assert_eq!(error.to_string(), "in_flight_requests_max is 0; it must be from 1 to 10000");
 /// # Ok::<(), kinesis_batcher_core::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     settings: ConfigBuilder,
 }
 
 impl Config {
     /// Settings to change before [`build`](ConfigBuilder::build); each starts at its default.
-    #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
@@ -84,12 +83,6 @@ impl Config {
     #[must_use]
     pub fn attempts_max(&self) -> Option<u32> {
         self.settings.attempts_max
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { settings: ConfigBuilder::default() }
     }
 }
 

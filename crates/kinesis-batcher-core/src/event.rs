@@ -65,24 +65,26 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
-            FailureReason::Expired { last_error } => {
-                write!(f, "its time to live ran out after {} attempts", self.attempts)?;
-                last_error.as_ref().map_or(Ok(()), |error| write!(f, "; last error: {error}"))?;
+        let attempts = self.attempts;
+        let told = match &self.reason {
+            FailureReason::Expired { last_error: None } => {
+                write!(f, "its time to live ran out after {attempts} attempts")
             }
-            FailureReason::AttemptsExhausted(error) => {
-                write!(f, "sent {} times, then {error}", self.attempts)?
+            FailureReason::Expired { last_error: Some(error) } => {
+                write!(f, "its time to live ran out after {attempts} attempts; last error: {error}")
             }
-            FailureReason::Rejected(error) => write!(f, "rejected by the service: {error}")?,
-            FailureReason::Permanent(error) => write!(f, "refused for good: {error}")?,
+            FailureReason::AttemptsExhausted(error) => write!(f, "sent {attempts} times, then {error}"),
+            FailureReason::Rejected(error) => write!(f, "rejected by the service: {error}"),
+            FailureReason::Permanent(error) => write!(f, "refused for good: {error}"),
             FailureReason::TooLarge { bytes, bytes_max } => {
-                write!(f, "it has {bytes} bytes with its key; the stream now takes {bytes_max}")?;
+                write!(f, "it has {bytes} bytes with its key; the stream now takes {bytes_max}")
             }
             FailureReason::PartitionKeyMissing => {
-                f.write_str("it has no partition key, and the stream now needs one")?;
+                f.write_str("it has no partition key, and the stream now needs one")
             }
-            FailureReason::Aborted => f.write_str("stopped before it was delivered")?,
-        }
+            FailureReason::Aborted => f.write_str("stopped before it was delivered"),
+        };
+        told?;
         if self.possibly_stored { f.write_str(" (an attempt may have stored it)") } else { Ok(()) }
     }
 }

@@ -50,7 +50,8 @@ impl TryFrom<alloc::string::String> for PartitionKey {
     type Error = RecordError;
 
     fn try_from(key: alloc::string::String) -> Result<Self, RecordError> {
-        Self::from_shared(Bytes::from(key))
+        // Spare capacity would be kept, and tracked in an allocation of its own, for as long as the record waits.
+        Self::from_shared(Bytes::from(key.into_bytes().into_boxed_slice()))
     }
 }
 

@@ -33,7 +33,7 @@ impl From<&str> for ShardId {
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Repr::Numbered(number) => write!(f, "{PREFIX}{number:0width$}", width = DIGITS),
+            Repr::Numbered(number) => write!(f, "{PREFIX}{number:0DIGITS$}"),
             Repr::Named(name) => f.write_str(name),
         }
     }

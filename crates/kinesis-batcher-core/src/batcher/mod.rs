@@ -18,7 +18,7 @@ use crate::error_code::ServiceError;
 use crate::event::{Event, Failure, FailureReason, PushError, PushErrorReason};
 use crate::gate::Gate;
 use crate::hash_key::HashKey;
-use crate::lane::Held;
+use crate::lane::{Held, Limits};
 use crate::lanes::Lanes;
 use crate::quarantine::Quarantine;
 use crate::record::Record;
@@ -108,7 +108,6 @@ impl<T> Batcher<T> {
     /// # Errors
     /// [`PushError`] gives record and tag back with the reason: the buffer, or the shard's share of it, is full; the
     /// record is too large for the stream; it has no partition key and needs one; the batcher is closed.
-    #[expect(clippy::result_large_err, reason = "a refusal gives the record back, which is the point of it")]
     pub fn push(&mut self, now: Timestamp, record: Record, tag: T) -> Result<(), PushError<T>> {
         self.observe(now);
         let lane = self.lane_of(record.hash_key);
@@ -229,7 +228,7 @@ impl<T> Batcher<T> {
     pub fn shard_stats(&self) -> impl Iterator<Item = ShardStats> {
         self.lane_of_shard.iter().map(|&lane| {
             let lane = self.lanes.lane(lane);
-            let rates = lane.limits.as_ref().map(|limits| limits.rates());
+            let rates = lane.limits.as_ref().map(Limits::rates);
             ShardStats {
                 shard_id: lane.shard_id.clone(),
                 records_queued: lane.queue.len() as u64,

@@ -20,7 +20,7 @@ impl<T> Batcher<T> {
         self.stats.records_in_flight -= request.entries.len() as u64;
         match outcome {
             Ok(response) if response.outcomes.len() == request.entries.len() => {
-                self.settle_each(request, response)
+                self.settle_each(request, response);
             }
             Ok(response) => {
                 let message = format!(

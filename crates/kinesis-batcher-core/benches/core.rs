@@ -1,0 +1,124 @@
+//! What a record costs in the core, beside the floor that no producer gets under: the MD5 of its key and a copy of
+//! its payload.
+//!
+//! `cargo bench -p kinesis-batcher-core` prints time and records a second of each; the ratio of two lines of one run
+//! is what counts on a noisy machine.
+
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use kinesis_batcher_core::{
+    Batcher, Bytes, Config, Event, HashKey, Record, RecordOutcome, Response, ShardMap, Timestamp,
+};
+
+const RECORDS: usize = 20_000;
+const KEY_BYTES: usize = 22;
+const PAYLOAD: [u8; 100] = [b'x'; 100];
+
+fn keys() -> Vec<String> {
+    (0..RECORDS).map(|n| format!("customer-{n:013}")).collect()
+}
+
+fn floor(c: &mut Criterion) {
+    let keys = keys();
+    let mut group = c.benchmark_group("floor");
+    group.throughput(Throughput::Elements(RECORDS as u64));
+    group.bench_function("md5 and copy", |b| {
+        b.iter(|| {
+            for key in &keys {
+                black_box(HashKey::of_partition_key(key));
+                black_box(Bytes::copy_from_slice(&PAYLOAD));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn core(c: &mut Criterion) {
+    let keys = keys();
+    let mut group = c.benchmark_group("core");
+    group.throughput(Throughput::Elements(RECORDS as u64));
+    for shards in [16, 10_000] {
+        let mut producer = Producer::new(shards, &keys);
+        group.bench_function(format!("{shards} shards"), |b| {
+            b.iter(|| {
+                for key in &keys {
+                    producer.send(key);
+                }
+            });
+        });
+        let stats = producer.batcher.stats();
+        assert!(
+            stats.records_delivered + 500 >= stats.records_accepted,
+            "every record was delivered: {stats:?}"
+        );
+        assert_eq!(stats.records_failed + stats.records_retried, 0, "and at the first attempt");
+    }
+    group.finish();
+}
+
+/// The loop around the core, with a service that answers at once.
+struct Producer {
+    batcher: Batcher<u64>,
+    now: u64,
+    /// What the service answers for each key.
+    outcomes: Vec<RecordOutcome>,
+    delivered: u64,
+}
+
+impl Producer {
+    fn new(shards: u32, keys: &[String]) -> Self {
+        let map = ShardMap::uniform(NonZeroU32::new(shards).expect("a stream has a shard"));
+        let stored = |key: &String| RecordOutcome::Stored {
+            shard_id: map.shards()[map.index_of(HashKey::of_partition_key(key))].id.clone(),
+            sequence_number: "49545115243490985018280067714973144582180062593244200961".into(),
+        };
+        Self {
+            outcomes: keys.iter().map(stored).collect(),
+            batcher: Batcher::new(Config::default(), map, 1, Timestamp::ZERO),
+            now: 0,
+            delivered: 0,
+        }
+    }
+
+    fn send(&mut self, key: &str) {
+        // 10,000 records a second: within the limits of sixteen shards, and enough for full requests.
+        self.now += 100_000;
+        let now = Timestamp::from_nanos(self.now);
+        let record = Record::new(key, Bytes::copy_from_slice(&PAYLOAD)).expect("a valid record");
+        self.batcher.push(now, record, self.now).expect("there is room");
+        while let Some(request) = self.batcher.poll_request() {
+            let outcomes = request.records().map(|record| {
+                let key = record.partition_key().expect("each record has a key");
+                let number = key.as_bytes()[KEY_BYTES - 5..]
+                    .iter()
+                    .fold(0, |n, digit| n * 10 + usize::from(digit - b'0'));
+                self.outcomes[number].clone()
+            });
+            let response = Response::new(outcomes.collect());
+            self.batcher.handle_response(now, request, Ok(response));
+        }
+        while let Some(event) = self.batcher.poll_event() {
+            if let Event::Delivered { tag, receipt } = event {
+                self.delivered += 1;
+                black_box((tag, receipt));
+            }
+        }
+        if let Some(deadline) = self.batcher.poll_timeout()
+            && deadline.at <= now
+        {
+            self.batcher.handle_timeout(now);
+        }
+    }
+}
+
+fn configured() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(4))
+}
+
+criterion_group! { name = benches; config = configured(); targets = floor, core }
+criterion_main!(benches);

@@ -1,0 +1,196 @@
+//! When requests go, and what is in them.
+
+mod common;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use common::{World, key_for, millis, record};
+use kinesis_batcher_core::{Config, HashKey, PushErrorReason, Record, ShardLimit, ShardMap};
+
+fn unlimited() -> kinesis_batcher_core::ConfigBuilder {
+    Config::builder().shard_limit(ShardLimit::Off)
+}
+
+#[test]
+fn five_hundred_records_go_at_once_and_never_five_hundred_and_one() {
+    let mut world = World::new(unlimited().build().unwrap(), 16);
+    for tag in 0..501 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.request_sizes(), [500], "the five hundredth record completes the request");
+    world.run_for(millis(99));
+    assert_eq!(world.request_sizes(), [500], "the one left over lingers");
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [500, 1]);
+}
+
+#[test]
+fn a_burst_becomes_full_requests() {
+    let mut world = World::new(unlimited().build().unwrap(), 16);
+    for tag in 0..1_250 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+    }
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [500, 500, 250]);
+}
+
+#[test]
+fn the_oldest_record_decides_how_long_a_request_lingers() {
+    let mut world = World::new(Config::default(), 4);
+    let start = world.now;
+    for tag in 0..5 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+        world.run_for(millis(10));
+    }
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [5], "records of all shards share a request");
+    assert_eq!(world.arrivals[0].at, start.after(millis(100)));
+}
+
+#[test]
+fn without_linger_a_record_goes_at_once_and_records_gather_while_no_request_may_go() {
+    let mut world =
+        World::new(unlimited().linger(Duration::ZERO).in_flight_requests_max(1).build().unwrap(), 4);
+    for tag in 0..10 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.request_sizes(), [1]);
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [1, 9]);
+}
+
+#[test]
+fn a_request_stops_at_ten_mebibytes_to_the_byte() {
+    let map = ShardMap::uniform(NonZeroU32::MIN).with_record_bytes_max(10 << 20);
+    let mut world = World::with_map(unlimited().build().unwrap(), map);
+    let key = "k";
+    world.push(0, key, (5 << 20) - 1).unwrap();
+    world.push(1, key, (5 << 20) - 1).unwrap();
+    world.push(2, key, 8).unwrap();
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [2, 1]);
+    assert_eq!(world.arrivals[0].bytes, 10 << 20);
+}
+
+#[test]
+fn a_record_exactly_at_the_cap_is_sent_alone_and_one_byte_more_is_refused() {
+    let map = ShardMap::uniform(NonZeroU32::MIN).with_record_bytes_max(10 << 20);
+    let mut world = World::with_map(unlimited().build().unwrap(), map);
+    world.push(0, "k", (10 << 20) - 1).unwrap();
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [1]);
+
+    let mut world = World::new(Config::default(), 1);
+    world.push(0, "k", (1 << 20) - 1).unwrap();
+    let refused = world.push(1, "k", 1 << 20).unwrap_err();
+    let (bytes, bytes_max) = ((1 << 20) + 1, 1 << 20);
+    assert_eq!(refused.reason, PushErrorReason::TooLarge { bytes, bytes_max });
+    assert_eq!(refused.record.data().len(), 1 << 20, "the record is given back");
+}
+
+#[test]
+fn a_record_larger_than_the_configured_request_goes_alone() {
+    let mut world = World::new(unlimited().request_bytes_max(2_000).build().unwrap(), 1);
+    for (tag, bytes) in [(0, 900), (1, 5_000), (2, 900)] {
+        world.push(tag, "k", bytes).unwrap();
+    }
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [1, 1, 1]);
+    assert_eq!(world.order, [0, 1, 2]);
+}
+
+#[test]
+fn a_large_record_does_not_wait_for_ever_behind_small_ones_of_other_shards() {
+    let config = unlimited().in_flight_requests_max(1).request_bytes_max(10_000).linger(Duration::ZERO);
+    let mut world = World::new(config.build().unwrap(), 4);
+    let keys: Vec<String> = (0..4).map(|shard| key_for(&world.map, shard)).collect();
+    let mut tag = 1;
+    let mut small = |world: &mut World| {
+        for key in &keys[1..] {
+            for _ in 0..5 {
+                world.push(tag, key, 1_000).unwrap();
+                tag += 1;
+            }
+        }
+    };
+    small(&mut world);
+    world.settle();
+    world.push(0, &keys[0], 9_500).unwrap();
+    for _ in 0..10 {
+        small(&mut world);
+        world.run_for(millis(20));
+    }
+    assert!(world.delay(0) < millis(100), "the large record took {:?}", world.delay(0));
+}
+
+#[test]
+fn shards_take_turns() {
+    let config = unlimited().in_flight_requests_max(1).build().unwrap();
+    let mut world = World::new(config, 4);
+    let keys: Vec<String> = (0..4).map(|shard| key_for(&world.map, shard)).collect();
+    for tag in 0..4_000 {
+        let shard = if tag < 3_900 { 0 } else { 1 + tag as usize % 3 };
+        world.push(tag, &keys[shard], 10).unwrap();
+    }
+    world.run_until_done();
+    let late = (3_900..4_000).map(|tag| world.delay(tag)).max().unwrap();
+    assert!(late <= millis(60), "a shard with little to send waited {late:?} behind one with much");
+}
+
+#[test]
+fn requests_are_bounded_and_the_next_goes_when_one_returns() {
+    let mut world = World::new(unlimited().in_flight_requests_max(3).build().unwrap(), 4);
+    for tag in 0..5_000 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+    }
+    world.settle();
+    assert_eq!(world.stats().requests_in_flight, 3);
+    world.run_until_done();
+    assert_eq!(world.request_sizes(), [500; 10]);
+}
+
+#[test]
+fn an_explicit_hash_key_decides_the_shard_even_when_it_is_zero() {
+    let mut world = World::new(Config::default(), 4);
+    for (tag, hash_key) in [(0, HashKey::MIN), (1, HashKey::MAX)] {
+        world.push_record(tag, record(tag, "same", 10).with_explicit_hash_key(hash_key)).unwrap();
+    }
+    world.run_until_done();
+    assert_eq!(world.delivered[&0].1.shard_id, "shardId-000000000000".into());
+    assert_eq!(world.delivered[&1].1.shard_id, "shardId-000000000003".into());
+    assert_eq!(world.stale_events, 0, "both went where they were predicted to go");
+}
+
+#[test]
+fn only_a_stream_that_spreads_records_itself_takes_them_without_a_key() {
+    let keyless = |tag: u64| Record::without_partition_key(tag.to_be_bytes().to_vec()).unwrap();
+    let mut world = World::new(Config::default(), 4);
+    let refused = world.push_record(0, keyless(0)).unwrap_err();
+    assert_eq!(refused.reason, PushErrorReason::PartitionKeyMissing);
+
+    let mut world = World::with_map(Config::default(), ShardMap::auto(NonZeroU32::new(4).unwrap()));
+    world.push_record(0, keyless(0)).unwrap();
+    world.push(1, "a key all the same", 10).unwrap();
+    world.run_until_done();
+    assert_eq!(world.delivered.len(), 2);
+    assert_eq!(world.stale_events, 0, "no shard was predicted, so none can surprise");
+}
+
+#[test]
+fn flush_ends_the_wait_for_company() {
+    let mut world = World::new(Config::builder().linger(Duration::from_secs(60)).build().unwrap(), 4);
+    for tag in 0..7 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+    }
+    world.settle();
+    assert!(world.arrivals.is_empty());
+    world.batcher.flush(world.now);
+    world.settle();
+    assert_eq!(world.request_sizes(), [7]);
+    world.push(7, "k", 10).unwrap();
+    world.run_for(millis(59_000));
+    assert_eq!(world.request_sizes(), [7], "what comes after a flush lingers as before");
+}
