@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
 /// A server could not be started.
@@ -68,7 +68,8 @@ impl DrainSignal {
 /// Stops its server when dropped.
 pub(crate) struct ServerThread {
     address: SocketAddr,
-    runtime: Handle,
+    #[cfg(any(feature = "embedded", feature = "hostile"))]
+    runtime: tokio::runtime::Handle,
     stop: watch::Sender<Stop>,
     ended: Option<oneshot::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
@@ -84,9 +85,10 @@ impl ServerThread {
         let address = listener.local_addr().map_err(StartError::Thread)?;
         let runtime =
             Builder::new_current_thread().enable_io().enable_time().build().map_err(StartError::Thread)?;
+        #[cfg(any(feature = "embedded", feature = "hostile"))]
         let handle = runtime.handle().clone();
         let listener = {
-            let _inside = handle.enter();
+            let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(StartError::Thread)?
         };
         let (stop, stopped) = watch::channel(Stop::No);
@@ -105,7 +107,14 @@ impl ServerThread {
                 let _ = end.send(());
             })
             .map_err(StartError::Thread)?;
-        Ok(Self { address, runtime: handle, stop, ended: Some(ended), thread: Some(thread) })
+        Ok(Self {
+            address,
+            #[cfg(any(feature = "embedded", feature = "hostile"))]
+            runtime: handle,
+            stop,
+            ended: Some(ended),
+            thread: Some(thread),
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -113,7 +122,8 @@ impl ServerThread {
     }
 
     /// The runtime the server lives on: for work beside it, and for timers.
-    pub(crate) fn runtime(&self) -> &Handle {
+    #[cfg(any(feature = "embedded", feature = "hostile"))]
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
         &self.runtime
     }
 

@@ -66,12 +66,14 @@ impl Connection {
     }
 
     /// Ends the connection with a TCP reset: what is on its way to the client is lost, and its next read fails.
+    #[cfg(feature = "hostile")]
     pub(crate) fn reset(self) {
         // Dropped with a linger of zero, a socket sends RST and forgets its buffers.
         let _ = self.stream.set_zero_linger();
     }
 
     /// Resolves once the client has closed the connection. What it sends meanwhile is kept.
+    #[cfg(feature = "hostile")]
     pub(crate) async fn closed_by_client(&mut self) {
         while self.read(READ_BYTES).await.is_ok() {}
     }

@@ -25,6 +25,7 @@ impl Reply {
     }
 
     /// What a load balancer in front of the service says when the service is not there.
+    #[cfg(feature = "hostile")]
     pub(crate) fn html(status: u16) -> Self {
         let reason = reason(status);
         let body = format!("<html><body><h1>{status} {reason}</h1></body></html>").into_bytes();
