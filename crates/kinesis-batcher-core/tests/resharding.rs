@@ -16,7 +16,8 @@ const HALF: u128 = u128::MAX / 2;
 
 /// Shard 0 of one, split into 1 and 2.
 fn split() -> ShardMap {
-    ShardMap::known(vec![shard(1, 0, HALF), shard(2, HALF + 1, u128::MAX)]).unwrap()
+    ShardMap::known(vec![shard(1, 0, HALF), shard(2, HALF + 1, u128::MAX)])
+        .expect("two halves tile the key space")
 }
 
 #[test]
