@@ -1,0 +1,283 @@
+//! `push`: records from files or stdin into a stream.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, ValueEnum};
+use kinesis_batcher_core::{Config, ConfigBuilder, ConfigError, ShardLimit};
+
+use super::target::Target;
+use super::values::{OrNone, duration, duration_within, number, or_none, setting, size, whole};
+use crate::key::KeySpec;
+
+/// Everything `push` can be told.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("destination").args(["stream", "stream_arn", "local"]).required(true).multiple(true),
+    after_help = EXAMPLES
+)]
+pub(crate) struct PushArgs {
+    /// Files to read; stdin for '-' or none
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Where to.
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// Start a Kinesis inside this process with that many shards and the service's per-shard limits, push to it over
+    /// HTTP, read everything back and compare [4 shards when no number is given]
+    #[arg(
+        long,
+        value_name = "SHARDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "4",
+        value_parser = number(LOCAL_SHARDS),
+        conflicts_with_all = ["stream_arn", "endpoint_url", "region", "profile"],
+        help_heading = "Stream"
+    )]
+    pub(crate) local: Option<u32>,
+
+    /// What a record is.
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// How it is sent.
+    #[command(flatten)]
+    pub(crate) delivery: DeliveryArgs,
+
+    /// What is said about it.
+    #[command(flatten)]
+    pub(crate) reporting: ReportingArgs,
+}
+
+/// What a record is, and what to do with what cannot be one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Records")]
+pub(crate) struct InputArgs {
+    /// What a record is
+    #[arg(long, value_enum, default_value_t = Format::Lines)]
+    pub(crate) format: Format,
+
+    /// Where the partition key (1 to 256 characters) comes from: 'random' (a UUID a record), 'line' (the record
+    /// itself), 'const:TEXT', 'json:/POINTER' (text, a number or true/false inside the record), 'regex:PATTERN' (its
+    /// first capture group)
+    #[arg(long, value_name = "KEY", default_value = "random", value_parser = KeySpec::parse)]
+    pub(crate) partition_key: KeySpec,
+
+    /// What to do with a record that cannot be sent (too large, bad JSON, no key). It is written to the dead letters
+    /// in both cases
+    #[arg(long, value_name = "ACTION", value_enum, default_value_t = OnBadRecord::Fail)]
+    pub(crate) on_bad_record: OnBadRecord,
+
+    /// Append what is not delivered to this file, one JSON object a line: file, line, reason, attempts,
+    /// partition_key, data_base64
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
+}
+
+/// The producer's settings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Delivery")]
+pub(crate) struct DeliveryArgs {
+    /// How long a record may wait for company before it is sent
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = setting(duration, ConfigBuilder::linger))]
+    pub(crate) linger: Duration,
+
+    /// Requests on their way at once, at most
+    #[arg(long, value_name = "REQUESTS", default_value = "16", value_parser = setting(whole, ConfigBuilder::in_flight_requests_max))]
+    pub(crate) in_flight: usize,
+
+    /// Bytes of records waiting or on their way, at most; reading waits when they are reached
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = setting(size, ConfigBuilder::buffer_bytes_max))]
+    pub(crate) buffer_bytes: usize,
+
+    /// Records waiting or on their way, at most; reading waits when they are reached
+    #[arg(long, value_name = "RECORDS", default_value = "200000", value_parser = setting(whole, ConfigBuilder::buffer_records_max))]
+    pub(crate) buffer_records: usize,
+
+    /// Bytes in one request, at most. The service takes 10MiB; some other servers only 5MiB [default: 10MiB, with
+    /// --local 5MiB]
+    #[arg(long, value_name = "SIZE", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
+    pub(crate) request_bytes: Option<usize>,
+
+    /// Share of the service's limit of a shard (1,000 records/s and 1 MiB/s) to start from, 1 to 1000, or 'off' for
+    /// a server without limits
+    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = or_none("off", setting(whole, percent)))]
+    pub(crate) shard_limit_percent: OrNone<u16>,
+
+    /// How long to go on trying to deliver a record, or 'none' for without end
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = or_none("none", setting(duration, ConfigBuilder::time_to_live)))]
+    pub(crate) time_to_live: OrNone<Duration>,
+
+    /// How often to send a record, at most, or 'none' for as often as its time to live allows
+    #[arg(long, value_name = "N", default_value = "none", value_parser = or_none("none", setting(whole::<u32>, ConfigBuilder::attempts_max)))]
+    pub(crate) attempts: OrNone<u32>,
+
+    /// How long to go on delivering what was read after SIGINT or SIGTERM; a second signal stops at once
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration_within(DRAIN_TIMEOUT))]
+    pub(crate) drain_timeout: Duration,
+}
+
+impl PushArgs {
+    /// The producer's settings.
+    ///
+    /// # Errors
+    /// When settings that are right by themselves do not go together.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let request_bytes = self.local.map_or(REQUEST_BYTES, |_| LOCAL_REQUEST_BYTES);
+        let DeliveryArgs { linger, in_flight, buffer_bytes, buffer_records, .. } = self.delivery;
+        Config::builder()
+            .linger(linger)
+            .in_flight_requests_max(in_flight)
+            .buffer_bytes_max(buffer_bytes)
+            .buffer_records_max(buffer_records)
+            .request_bytes_max(self.delivery.request_bytes.unwrap_or(request_bytes))
+            .shard_limit(self.delivery.shard_limit_percent.0.map_or(ShardLimit::Off, ShardLimit::Percent))
+            .time_to_live(self.delivery.time_to_live.0)
+            .attempts_max(self.delivery.attempts.0)
+            .build()
+    }
+}
+
+fn percent(builder: ConfigBuilder, percent: u16) -> ConfigBuilder {
+    builder.shard_limit(ShardLimit::Percent(percent))
+}
+
+/// What the user sees of it.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub(crate) struct ReportingArgs {
+    /// Progress on stderr; 'auto' draws a bar on a terminal, 'always' writes lines where there is none
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
+
+    /// The last line on stdout
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = SummaryFormat::Text)]
+    pub(crate) summary: SummaryFormat,
+}
+
+/// `--format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line without its end (\n or \r\n); an empty line is an empty record
+    Lines,
+    /// A line that is checked to be JSON; blank lines are skipped
+    Ndjson,
+    /// A whole file
+    Raw,
+}
+
+/// `--on-bad-record`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnBadRecord {
+    /// Go on with the next record
+    Skip,
+    /// Read no further, deliver what was read before it
+    Fail,
+}
+
+/// `--progress`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it, and a doc comment would become help text")]
+pub(crate) enum ProgressMode {
+    Auto,
+    Always,
+    Never,
+}
+
+/// `--summary`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it, and a doc comment would become help text")]
+pub(crate) enum SummaryFormat {
+    Text,
+    Json,
+}
+
+/// What the service takes.
+const REQUEST_BYTES: usize = kinesis_batcher_core::limits::REQUEST_BYTES_MAX;
+
+/// What the embedded Kinesis takes.
+const LOCAL_REQUEST_BYTES: usize = 5 << 20;
+
+/// More would take longer to make than anybody waits.
+pub(super) const LOCAL_SHARDS: RangeInclusive<u32> = 1..=1_000;
+
+const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 60 * 60);
+
+// Within 80 columns, as clap would otherwise break the lines somewhere.
+const EXAMPLES: &str = "\
+Examples:
+  kinesis-pusher push --local access.log
+  kinesis-pusher push --stream orders orders.csv
+  kinesis-pusher push --stream orders orders.ndjson --format ndjson \\
+      --partition-key json:/customer/id
+  kinesis-pusher push --stream logs app.log --on-bad-record skip \\
+      --partition-key 'regex:user=(\\S+)' --dead-letters dead.ndjson
+  tail -f app.log | kinesis-pusher push --stream logs --linger 1s
+  kinesis-pusher push --stream orders orders.csv --shard-limit-percent off \\
+      --endpoint-url http://127.0.0.1:4567
+  kinesis-pusher push --stream orders orders.csv --summary json | jq .throttled
+
+The last line on stdout is the summary.
+
+Exit codes:
+  0  everything was delivered
+  1  something was not: it says what, and where it was written
+  2  wrong usage
+  3  it could not start";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn config(flags: &[&str]) -> Config {
+        let typed = ["kinesis-pusher", "push"].iter().chain(flags);
+        match Cli::try_parse_from(typed).unwrap().command {
+            Command::Push(args) => args.config().unwrap(),
+            other => panic!("push was typed, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_producer_has_its_own_defaults() {
+        assert_eq!(config(&["--stream", "s"]), Config::default());
+    }
+
+    #[test]
+    fn the_embedded_kinesis_gets_the_requests_it_takes() {
+        assert_eq!(config(&["--local"]).request_bytes_max(), 5 << 20);
+        assert_eq!(config(&["--local", "--request-bytes", "1MiB"]).request_bytes_max(), 1 << 20);
+    }
+
+    #[test]
+    fn every_flag_reaches_the_setting_it_is_named_for() {
+        let config = config(&[
+            "--stream=s",
+            "--linger=7ms",
+            "--in-flight=3",
+            "--buffer-bytes=2MiB",
+            "--buffer-records=77",
+            "--request-bytes=3MiB",
+            "--shard-limit-percent=off",
+            "--time-to-live=none",
+            "--attempts=9",
+        ]);
+        let expected = Config::builder()
+            .linger(Duration::from_millis(7))
+            .in_flight_requests_max(3)
+            .buffer_bytes_max(2 << 20)
+            .buffer_records_max(77)
+            .request_bytes_max(3 << 20)
+            .shard_limit(ShardLimit::Off)
+            .time_to_live(None)
+            .attempts_max(9)
+            .build();
+        assert_eq!(Ok(config), expected);
+    }
+}

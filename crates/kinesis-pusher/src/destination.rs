@@ -1,0 +1,59 @@
+//! What `push` needs of a producer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kinesis_batcher_core::{PushErrorReason, Record};
+
+use crate::input::Origin;
+use crate::reason::Reason;
+
+/// Takes records; what becomes of each goes to the [`Tally`](crate::tally::Tally).
+pub(crate) trait Destination: Sync {
+    /// Takes records in order and waits for room as often as need be.
+    ///
+    /// # Errors
+    /// The first record that is not taken, and those behind it, which were not tried. A producer that is closed while
+    /// this waits hands back the rest in the same way.
+    fn send_all(&self, records: Vec<(Record, Origin)>) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Takes no more records, delivers what is held, and after `within` hands back the rest, also to the tally. Every
+    /// record has its end when this returns. May be dropped and called again with a nearer deadline.
+    fn close(&self, within: Duration) -> impl Future<Output = ()> + Send;
+
+    /// What went over the wire so far.
+    fn traffic(&self) -> Traffic;
+}
+
+/// Records that were not taken.
+pub(crate) struct Refused {
+    /// The first of them, and where it came from.
+    pub(crate) record: (Record, Origin),
+    /// Why not.
+    pub(crate) reason: PushErrorReason,
+    /// Those behind it.
+    pub(crate) rest: Vec<(Record, Origin)>,
+}
+
+/// An end that is not a delivery.
+pub(crate) struct Failed {
+    /// Where the record came from.
+    pub(crate) origin: Origin,
+    /// The record, handed back.
+    pub(crate) record: Record,
+    /// Why it was not delivered.
+    pub(crate) reason: Reason,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+}
+
+/// What went over the wire.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    /// PutRecords requests.
+    pub(crate) requests: u64,
+    /// Records as the service counts them.
+    pub(crate) kinesis_records: u64,
+    /// Times that the service throttled a record.
+    pub(crate) throttled: u64,
+}

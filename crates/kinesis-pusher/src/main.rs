@@ -1,0 +1,62 @@
+//! Push files and standard input into Amazon Kinesis Data Streams.
+//!
+//! The binary is the whole crate: `cli` says what may be typed, `push`, `shards` and `local` are the subcommands, and
+//! the other modules are what they share.
+
+#![allow(dead_code, reason = "parts of the seam to the producer have no caller until it is connected")]
+
+mod cli;
+mod dead_letters;
+mod destination;
+mod exit;
+mod input;
+mod key;
+mod ledger;
+mod local;
+mod output;
+mod progress;
+mod push;
+mod reason;
+mod shards;
+mod signals;
+mod summary;
+mod tally;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, StartError};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => run(cli.command).unwrap_or_else(|error| {
+            output::error(&error.to_string());
+            error.exit
+        }),
+        Err(error) => cli::explain(&error),
+    };
+    exit.into()
+}
+
+fn run(command: Command) -> Result<Exit, StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        StartError::new(format!("cannot start threads: {error}; check the process limits"))
+    })?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Push(args) => push::run(*args).await,
+            Command::Shards(args) => shards::run(args).await,
+            Command::Local(args) => local::run(args).await,
+        }
+    });
+    // A blocking task, such as a name that is being looked up, must not keep the process from ending.
+    runtime.shutdown_background();
+    result
+}

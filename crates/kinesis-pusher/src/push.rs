@@ -1,0 +1,123 @@
+//! `push`: from files and stdin to a stream.
+
+mod connect;
+mod pump;
+#[cfg(test)]
+mod scenarios;
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::cli::{PushArgs, ReportingArgs, SummaryFormat};
+use crate::dead_letters::DeadLetters;
+use crate::destination::Destination;
+use crate::exit::{Exit, StartError};
+use crate::input::{Reader, Shaper, Sources};
+use crate::key::KeyMaker;
+use crate::ledger::Ledger;
+use crate::output;
+use crate::progress::Progress;
+use crate::signals::{Signals, Stop};
+use crate::summary::Summary;
+use crate::tally::Tally;
+use crate::verify::Fingerprints;
+use pump::{Ending, Pump};
+
+/// Runs the subcommand. Whatever can be found wrong before anything is sent is found here, in this order: the input,
+/// the dead letters, the stream.
+///
+/// # Errors
+/// Why nothing was sent.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
+    let sources = Sources::check(&args.files)?;
+    let dead_letters =
+        args.input.dead_letters.as_deref().map(|path| DeadLetters::open(path, &sources)).transpose()?;
+    let mut signals = Signals::listen().map_err(|error| {
+        StartError::new(format!("cannot listen for signals: {error}; check the process limits"))
+    })?;
+    let tally = Arc::new(Tally::default());
+    let destination = tokio::select! {
+        biased;
+        () = signals.reached(Stop::Drain) => {
+            output::error("stopped before the stream was reached; nothing was read or sent");
+            return Ok(Exit::NotDelivered);
+        }
+        connected = connect::connect(&args, &tally) => connected?,
+    };
+    if sources.use_stdin() && io::stdin().is_terminal() {
+        output::note("reading records from the terminal; end with Ctrl-D on a line of its own");
+    }
+    let reporting = args.reporting;
+    let ledger = Ledger::new(tally, sources.names(), dead_letters, args.input.on_bad_record);
+    let outcome = deliver(&destination, args, sources, ledger, signals, None).await?;
+    Ok(report(&outcome, reporting))
+}
+
+/// What a run came to.
+struct Outcome {
+    summary: Summary,
+    /// Whether everything that should have been read was read, delivered or kept.
+    complete: bool,
+    /// Of what was read in, where it is going to be compared.
+    fingerprints: Option<Fingerprints>,
+}
+
+/// Reads the sources and sends them to `destination`.
+async fn deliver<D: Destination>(
+    destination: &D,
+    args: PushArgs,
+    sources: Sources,
+    ledger: Ledger,
+    signals: Signals,
+    fingerprints: Option<Fingerprints>,
+) -> Result<Outcome, StartError> {
+    let progress = Progress::new(args.reporting.progress, sources.total_bytes());
+    let shaper = Shaper::new(args.input.format, KeyMaker::new(args.input.partition_key));
+    let only_stdin = sources.are_only_stdin();
+    let started = Instant::now();
+    let reader = Reader::start(sources, shaper, signals.clone()).map_err(|error| {
+        StartError::new(format!("cannot start a thread: {error}; check the process limits"))
+    })?;
+    let mut pump = Pump::new(destination, ledger, progress, signals, args.delivery.drain_timeout);
+    pump.fingerprints = fingerprints;
+    let ending = pump.run(reader).await;
+    let Pump { mut ledger, mut progress, fingerprints, .. } = pump;
+    let (summary, letters_kept) = ledger.close(destination.traffic(), started.elapsed());
+    progress.finish(ledger.position());
+    let read_to_the_end = match &ending {
+        Ending::Complete => true,
+        Ending::Stopped => {
+            let place = ledger
+                .last_read()
+                .map_or("before the first record".to_owned(), |place| format!("after {place}"));
+            output::note(&format!("stopped by a signal {place}"));
+            // A pipe goes on for as long as its writer likes: to stop is how such a run ends.
+            only_stdin
+        }
+        Ending::GaveUp => false,
+        Ending::Broken(problem) => {
+            output::error(problem);
+            false
+        }
+    };
+    ledger.take_notes().iter().for_each(|note| output::note(note));
+    let complete = read_to_the_end && letters_kept && summary.records_delivered == summary.records_read;
+    Ok(Outcome { summary, complete, fingerprints })
+}
+
+/// Prints the summary, the last line on stdout.
+fn report(outcome: &Outcome, reporting: ReportingArgs) -> Exit {
+    let line = match reporting.summary {
+        SummaryFormat::Text => outcome.summary.to_string(),
+        SummaryFormat::Json => outcome.summary.to_json(),
+    };
+    if let Err(error) = output::print(&format!("{line}\n")) {
+        output::error(&format!("cannot write the summary to stdout: {error}"));
+        return Exit::NotDelivered;
+    }
+    if outcome.complete && outcome.summary.verified != Some(false) { Exit::Done } else { Exit::NotDelivered }
+}

@@ -1,0 +1,225 @@
+//! From the reader to the producer, with an eye on the signals.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use kinesis_batcher_core::{PushErrorReason, Record};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use crate::cli::write_duration;
+use crate::destination::{Destination, Refused};
+use crate::input::{Batch, Item, Origin, Reader};
+use crate::ledger::Ledger;
+use crate::progress::Progress;
+use crate::reason::Reason;
+use crate::signals::{Signals, Stop};
+use crate::verify::Fingerprints;
+
+/// Moves records until the input ends, a signal asks it to stop, or the ledger does.
+pub(crate) struct Pump<'d, D> {
+    /// Where the records go.
+    pub(crate) destination: &'d D,
+    /// Where their ends are written down.
+    pub(crate) ledger: Ledger,
+    /// What the user sees meanwhile.
+    pub(crate) progress: Progress,
+    /// What was read in, where it is going to be compared.
+    pub(crate) fingerprints: Option<Fingerprints>,
+    signals: Signals,
+    seen: Stop,
+    drain_timeout: Duration,
+    drain_until: Option<Instant>,
+    /// There is no time left.
+    forced: bool,
+    tick: Interval,
+}
+
+/// How the reading ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Everything was read.
+    Complete,
+    /// A signal came first.
+    Stopped,
+    /// The ledger had enough.
+    GaveUp,
+    /// The input broke off, in the user's words.
+    Broken(String),
+}
+
+impl<'d, D: Destination> Pump<'d, D> {
+    /// A pump that has moved nothing yet.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time.
+    pub(crate) fn new(
+        destination: &'d D,
+        ledger: Ledger,
+        progress: Progress,
+        signals: Signals,
+        drain_timeout: Duration,
+    ) -> Self {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            destination,
+            ledger,
+            progress,
+            fingerprints: None,
+            signals,
+            seen: Stop::Run,
+            drain_timeout,
+            drain_until: None,
+            forced: false,
+            tick,
+        }
+    }
+
+    /// Reads and sends, and returns when every record that was read has its end in the ledger.
+    pub(crate) async fn run(&mut self, mut reader: Reader) -> Ending {
+        let destination = self.destination;
+        let ending = self.feed(&mut reader).await;
+        if self.forced {
+            reader.into_rest().into_iter().for_each(|batch| self.hand_back(batch));
+        } else {
+            tokio::select! {
+                biased;
+                () = self.watch() => {}
+                () = destination.close(Duration::MAX) => {}
+            }
+        }
+        if self.forced {
+            destination.close(Duration::ZERO).await;
+        }
+        self.show();
+        ending
+    }
+
+    async fn feed(&mut self, reader: &mut Reader) -> Ending {
+        loop {
+            // Before the next batch: failures must not pile up, and a letter that cannot be written ends the reading.
+            self.ledger.settle();
+            if self.ledger.must_stop() {
+                return Ending::GaveUp;
+            }
+            let next = tokio::select! {
+                biased;
+                () = self.watch() => None,
+                next = reader.next() => next,
+            };
+            match next {
+                Some(Ok(batch)) => self.feed_batch(batch).await,
+                Some(Err(problem)) => return Ending::Broken(problem),
+                None if reader.is_complete() => return Ending::Complete,
+                None => return Ending::Stopped,
+            }
+        }
+    }
+
+    async fn feed_batch(&mut self, batch: Batch) {
+        self.ledger.read_bytes(batch.input_bytes);
+        let mut records = Vec::with_capacity(batch.items.len());
+        for Item { origin, record } in batch.items {
+            self.ledger.read_record(origin);
+            match record {
+                Ok(record) => {
+                    if let Some(fingerprints) = &mut self.fingerprints {
+                        fingerprints.read_in(&record);
+                    }
+                    records.push((record, origin));
+                }
+                Err(bad) => self.ledger.bad(origin, &bad),
+            }
+            if self.ledger.must_stop() {
+                break;
+            }
+        }
+        self.send(records).await;
+    }
+
+    async fn send(&mut self, mut records: Vec<(Record, Origin)>) {
+        let destination = self.destination;
+        while !records.is_empty() {
+            let mut sending = pin!(destination.send_all(records));
+            let sent = tokio::select! {
+                biased;
+                () = self.watch() => {
+                    // To drop it would lose what it holds; a producer that is closed makes it hand that back.
+                    let ((), sent) = tokio::join!(destination.close(Duration::ZERO), sending);
+                    sent
+                }
+                sent = &mut sending => sent,
+            };
+            let Err(Refused { record: (record, origin), reason, rest }) = sent else { return };
+            if reason == PushErrorReason::Closed {
+                self.ledger.undelivered(origin, &record);
+                rest.iter().for_each(|(record, origin)| self.ledger.undelivered(*origin, record));
+                return;
+            }
+            self.ledger.refused(origin, &record, &Reason::from(reason));
+            if self.ledger.must_stop() {
+                self.ledger.unread(rest.len());
+                return;
+            }
+            records = rest;
+        }
+    }
+
+    /// Shows progress, settles failures and minds the signals, and returns when there is no time left. May be dropped
+    /// and called again.
+    async fn watch(&mut self) {
+        while !self.forced {
+            let deadline = self.drain_until;
+            tokio::select! {
+                biased;
+                () = self.signals.reached(self.seen.next()) => self.obey(),
+                () = until(deadline) => self.forced = true,
+                _ = self.tick.tick() => self.show(),
+            }
+        }
+    }
+
+    fn obey(&mut self) {
+        self.seen = self.signals.stop();
+        if self.seen == Stop::AtOnce {
+            self.forced = true;
+            return;
+        }
+        self.drain_until = Some(Instant::now() + self.drain_timeout);
+        self.progress.note(&format!(
+            "stopping: what was read is delivered for at most {}; a second signal stops at once",
+            write_duration(self.drain_timeout)
+        ));
+    }
+
+    /// Accounts for what was read and will not be sent.
+    fn hand_back(&mut self, batch: Batch) {
+        self.ledger.read_bytes(batch.input_bytes);
+        for Item { origin, record } in batch.items {
+            self.ledger.read_record(origin);
+            match record {
+                Ok(record) => self.ledger.undelivered(origin, &record),
+                Err(bad) => self.ledger.bad(origin, &bad),
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        self.ledger.settle();
+        for note in self.ledger.take_notes() {
+            self.progress.note(&note);
+        }
+        self.progress.show(self.ledger.position());
+    }
+}
+
+/// Until then, or for ever.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ten times a second looks smooth and costs nothing.
+const TICK: Duration = Duration::from_millis(100);

@@ -1,0 +1,116 @@
+//! SIGINT and SIGTERM.
+
+use std::io;
+
+use tokio::sync::watch;
+
+use crate::exit::Exit;
+use crate::output;
+
+/// How far a stop was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    /// Not at all.
+    Run,
+    /// Read no more, deliver what was read.
+    Drain,
+    /// Hand back what is not delivered.
+    AtOnce,
+}
+
+impl Stop {
+    /// What one more signal asks for.
+    pub(crate) fn next(self) -> Self {
+        match self {
+            Self::Run => Self::Drain,
+            Self::Drain | Self::AtOnce => Self::AtOnce,
+        }
+    }
+}
+
+/// What was asked for so far; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals {
+    stop: watch::Receiver<Stop>,
+}
+
+impl Signals {
+    /// Takes the signals over from the system's default, which would end the process: the first asks to drain, the
+    /// second to stop at once. A third one ends the process, should even that hang.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut source = Source::new()?;
+        let (sender, stop) = watch::channel(Stop::Run);
+        tokio::spawn(async move {
+            source.next().await;
+            sender.send_replace(Stop::Drain);
+            source.next().await;
+            sender.send_replace(Stop::AtOnce);
+            source.next().await;
+            output::error("stopped by a third signal; what was not delivered is not accounted for");
+            std::process::exit(Exit::NotDelivered as i32);
+        });
+        Ok(Self { stop })
+    }
+
+    /// Signals that a test sends.
+    #[cfg(test)]
+    pub(crate) fn manual() -> (watch::Sender<Stop>, Self) {
+        let (sender, stop) = watch::channel(Stop::Run);
+        (sender, Self { stop })
+    }
+
+    /// What was asked for until now.
+    pub(crate) fn stop(&self) -> Stop {
+        *self.stop.borrow()
+    }
+
+    /// Waits until at least that much is asked for; for ever when nobody can ask any more.
+    pub(crate) async fn reached(&mut self, stop: Stop) {
+        if self.stop.wait_for(|asked| *asked >= stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Source {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Source {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Source;
+
+#[cfg(not(unix))]
+impl Source {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
