@@ -8,16 +8,16 @@
 //!
 //! | server | feature | for | what it is |
 //! |---|---|---|---|
-//! | [`EmbeddedKinesis`] | `embedded` (default) | development, ordinary tests | a faithful Kinesis (ferrokinesis) with per-shard limits and resharding |
-//! | [`HostileKinesis`](hostile::HostileKinesis) | `hostile` | tests of error handling | one stream that fails, hangs, resets and lies on command |
-//! | [`FastKinesis`](fast::FastKinesis) | `fast` | benchmarks | one stream that routes, stores and answers in well under a microsecond a record |
-//! | [`NodeKinesis`](node::NodeKinesis) | `node` | a second opinion | kinesalite and kinesis-mock from npm, as child processes |
+//! | `EmbeddedKinesis` | `embedded` (default) | development, ordinary tests | a faithful Kinesis (ferrokinesis) with per-shard limits and resharding |
+//! | `hostile::HostileKinesis` | `hostile` | tests of error handling | one stream that fails, hangs, resets and lies on command |
+//! | `fast::FastKinesis` | `fast` | benchmarks | one stream that routes, stores and answers in well under a microsecond a record |
+//! | `node::NodeKinesis` | `node` | a second opinion | kinesalite and kinesis-mock from npm, as child processes |
 //!
-//! The feature `client` adds [`RawClient`], a blocking client that sends what it is told.
+//! The feature `client` adds `RawClient`, a blocking client that sends what it is told.
 //!
 //! # The contract
 //! 1. `start` returns once the server listens: the first request cannot come too early. Port 0, the default, is any
-//!    free port; [`StartError`] says what to do about one that is taken.
+//!    free port; `StartError` says what to do about one that is taken.
 //! 2. A server runs on a thread of its own. It needs no runtime from its user, its methods may be awaited on any
 //!    executor, and a client's busy or dropped runtime does not disturb it.
 //! 3. Dropping a server stops it, cuts its connections and frees its port before `drop` returns.

@@ -47,7 +47,7 @@ pub struct FastCounters {
     pub record_bytes: u64,
 }
 
-/// A Kinesis of one stream that routes, stores and answers, and does nothing else; see the [module](self).
+/// A Kinesis of one stream that routes, stores and answers, and does nothing else; see the [module](super).
 pub struct FastKinesis {
     threads: Vec<ServerThread>,
     shared: Arc<Shared>,

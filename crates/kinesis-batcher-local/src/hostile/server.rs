@@ -19,7 +19,7 @@ use crate::http::accept;
 use crate::server_thread::{ServerThread, bind, endpoint_url};
 use crate::{ShardDescription, StartError};
 
-/// A Kinesis of one stream that misbehaves on command; see the [module](self).
+/// A Kinesis of one stream that misbehaves on command; see the [module](super).
 ///
 /// It speaks plain HTTP/1.1 with keep-alive, and no TLS. It checks that there is an Authorization header, not that it
 /// is right.
