@@ -1,0 +1,98 @@
+//! What a producer is made of.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kinesis_batcher_core::{Config, ShardMap};
+
+use crate::producer::Producer;
+use crate::record::{Completion, CompletionHandler};
+use crate::runtime::Runtime;
+use crate::shared::{Shared, TaskGuard};
+use crate::transport::{DescribeError, Transport};
+use crate::{refresh_task, timer_task};
+
+/// Settings for a [`Producer`].
+#[derive(Debug)]
+#[must_use = "settings take effect once a producer is made"]
+pub struct ProducerBuilder {
+    config: Config,
+    request_timeout: Duration,
+    refresh_interval: Option<Duration>,
+    on_completion: Option<CompletionHandler>,
+}
+
+impl ProducerBuilder {
+    /// The settings of the core: batching, limits, buffer, retries.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How long one PutRecords request may take; 30 s unless set. After that it is given up and its records are sent
+    /// again, marked as possible duplicates.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How often to ask the service for the stream's shards, besides the times that replies show them to have
+    /// changed; 5 min unless set, less up to a tenth drawn at random. `None`: only when replies show it.
+    pub fn refresh_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.refresh_interval = interval.into();
+        self
+    }
+
+    /// Calls `handler` with what became of each record that was sent without a [`Delivery`](crate::Delivery).
+    ///
+    /// It runs outside the producer's lock, on whichever of the runtime's threads brought the reply, up to some
+    /// hundred times in a row. It may use the producer, and must not block: what it cannot finish at once goes into a
+    /// channel of its own. A panic in it is caught, and costs that one completion. A handler that owns a clone of the
+    /// producer keeps it from closing when the other clones are dropped.
+    pub fn on_completion(mut self, handler: impl Fn(Completion) + Send + Sync + 'static) -> Self {
+        self.on_completion = Some(CompletionHandler::new(handler));
+        self
+    }
+
+    /// Starts a producer for a stream whose shards are known already.
+    pub fn start(
+        self,
+        runtime: Arc<dyn Runtime>,
+        transport: Arc<dyn Transport>,
+        shards: ShardMap,
+    ) -> Producer {
+        let shared =
+            Shared::new(self.config, shards, runtime, transport, self.on_completion, self.request_timeout);
+        let shared = Arc::new(shared);
+        // The handle first: should the runtime be gone, the guards of its tasks find a producer to stop.
+        let producer = Producer::new(Arc::clone(&shared));
+        let guard = || TaskGuard::new(Arc::clone(&shared));
+        shared.runtime.spawn(Box::pin(timer_task::run(guard())));
+        shared.runtime.spawn(Box::pin(refresh_task::run(guard(), self.refresh_interval)));
+        producer
+    }
+
+    /// Asks the transport for the stream's shards and starts a producer.
+    ///
+    /// # Errors
+    /// [`DescribeError`], the transport's own error.
+    pub async fn connect(
+        self,
+        runtime: Arc<dyn Runtime>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Producer, DescribeError> {
+        let shards = transport.describe().await?;
+        Ok(self.start(runtime, transport, shards))
+    }
+}
+
+impl Default for ProducerBuilder {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            request_timeout: Duration::from_secs(30),
+            refresh_interval: Some(Duration::from_secs(5 * 60)),
+            on_completion: None,
+        }
+    }
+}

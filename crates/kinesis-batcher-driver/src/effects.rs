@@ -1,0 +1,50 @@
+//! What is decided under the lock and done outside it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use futures_channel::oneshot;
+use kinesis_batcher_core::{Record, Request};
+
+use crate::record::Completion;
+use crate::request_task;
+use crate::shared::Shared;
+use crate::tag::{DeliveryResult, Tag};
+
+/// What follows from a change of the state. Wakers, receipts, completion handlers and tasks all run code that is not
+/// ours, and records and wakers run it when they are dropped: none of that may happen under the lock.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) requests: Vec<Request<Tag>>,
+    pub(crate) deliveries: Vec<(oneshot::Sender<DeliveryResult>, DeliveryResult)>,
+    pub(crate) completions: Vec<Completion>,
+    /// Records that failed and that nobody asked about.
+    pub(crate) unclaimed: Vec<Record>,
+    pub(crate) wakers: Vec<Waker>,
+    /// Tell what is under way to stop.
+    pub(crate) stop: bool,
+}
+
+impl Effects {
+    /// Does it all. Requests go first: the rest can wait while they are on the wire.
+    pub(crate) fn run(self, shared: &Arc<Shared>) {
+        for request in self.requests {
+            request_task::spawn(shared, request);
+        }
+        if self.stop {
+            shared.stop.raise();
+        }
+        for (sender, result) in self.deliveries {
+            // Whoever sent it may have let the delivery go; then nobody asks.
+            drop(sender.send(result));
+        }
+        if let Some(handler) = &shared.on_completion {
+            for completion in self.completions {
+                // A handler that panics must not cost the others their completions. The panic hook has told it.
+                drop(catch_unwind(AssertUnwindSafe(|| handler.call(completion))));
+            }
+        }
+        self.wakers.into_iter().for_each(Waker::wake);
+    }
+}

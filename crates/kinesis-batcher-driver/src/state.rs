@@ -1,0 +1,305 @@
+//! Everything under the lock.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::task::Waker;
+
+use kinesis_batcher_core::{
+    Batcher, Event, FailureReason, PushErrorReason, Request, RequestError, Response, ShardMap, Timestamp,
+};
+
+use crate::close::CloseReport;
+use crate::effects::Effects;
+use crate::epochs::{Epochs, FlushEpoch};
+use crate::error::DeliveryError;
+use crate::record::Completion;
+use crate::tag::{Reply, Tag};
+use crate::waiters::{Line, Parcel, Refused, Ticket, Waiters};
+
+/// The core and all who wait for something of it.
+///
+/// Whoever changes it calls [`pump`](Self::pump) before letting go of the lock and runs the [`Effects`] after: that is
+/// the whole protocol, and [`Shared::change`](crate::shared::Shared::change) keeps it.
+pub(crate) struct State {
+    pub(crate) batcher: Batcher<Tag>,
+    pub(crate) waiters: Waiters,
+    pub(crate) epochs: Epochs,
+    pub(crate) watchers: BTreeMap<Watcher, Waker>,
+    next_watcher: u64,
+    /// The timer's task, and what it was last told to wait for.
+    pub(crate) timer_waker: Option<Waker>,
+    pub(crate) timer_at: Option<Timestamp>,
+    /// The task that refreshes the shard map, and whether it should.
+    pub(crate) refresh_waker: Option<Waker>,
+    pub(crate) map_is_stale: bool,
+    /// Records that were aborted, once somebody has asked for them.
+    pub(crate) undelivered: Option<Vec<DeliveryError>>,
+    /// How many there were.
+    pub(crate) undelivered_count: u64,
+    tells_completions: bool,
+    has_room: bool,
+    /// Nothing more is sent: aborted, or drained.
+    pub(crate) stopping: bool,
+    pub(crate) drained: bool,
+    pub(crate) runtime_stopped: bool,
+}
+
+impl State {
+    pub(crate) fn new(batcher: Batcher<Tag>, tells_completions: bool) -> Self {
+        Self {
+            batcher,
+            waiters: Waiters::default(),
+            epochs: Epochs::new(),
+            watchers: BTreeMap::new(),
+            next_watcher: 0,
+            timer_waker: None,
+            timer_at: None,
+            refresh_waker: None,
+            map_is_stale: false,
+            undelivered: None,
+            undelivered_count: 0,
+            tells_completions,
+            has_room: false,
+            stopping: false,
+            drained: false,
+            runtime_stopped: false,
+        }
+    }
+
+    /// Lets a newcomer's record in, unless somebody who came earlier waits for the same room.
+    pub(crate) fn offer(&mut self, now: Timestamp, parcel: Parcel) -> Result<(), Refused> {
+        match self.waiters.bars(parcel.record.hash_key(), self.batcher.shard_map()) {
+            // A closed producer refuses for good, whoever waits.
+            Some(reason) if !self.batcher.is_closed() => Err(Refused { reason, parcel }),
+            _ => self.push(now, parcel),
+        }
+    }
+
+    /// Queues a record that [`offer`](Self::offer) refused for want of room.
+    pub(crate) fn wait(&mut self, refused: Refused, waker: Waker) -> Ticket {
+        self.waiters.wait(refused, self.batcher.shard_map(), waker)
+    }
+
+    /// A waiter goes away. What it held is returned, to be dropped outside the lock.
+    pub(crate) fn give_up(&mut self, ticket: Ticket) -> impl Sized + use<> {
+        // Those behind it have not been tried since it came, and room that is there is not announced again.
+        self.has_room = true;
+        self.waiters.give_up(ticket)
+    }
+
+    pub(crate) fn handle_response(
+        &mut self,
+        now: Timestamp,
+        request: Request<Tag>,
+        outcome: Result<Response, RequestError>,
+    ) {
+        self.batcher.handle_response(now, request, outcome);
+    }
+
+    pub(crate) fn handle_shard_map(&mut self, now: Timestamp, map: ShardMap) {
+        self.map_is_stale = false;
+        self.batcher.handle_shard_map(now, map);
+        self.waiters.reshard(self.batcher.shard_map());
+        // Shares of the buffer and record limits may have changed for the better.
+        self.has_room = true;
+    }
+
+    /// Takes no more records and delivers what is held. Senders who wait get theirs back.
+    pub(crate) fn close(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.batcher.close(now);
+        effects.wakers.extend(self.waiters.refuse_all(PushErrorReason::Closed));
+    }
+
+    /// Takes no more records, fails what is queued and gives up what is under way.
+    pub(crate) fn abort(&mut self, now: Timestamp, effects: &mut Effects) {
+        self.batcher.abort(now);
+        effects.wakers.extend(self.waiters.refuse_all(PushErrorReason::Closed));
+        self.stop(effects);
+    }
+
+    /// Tasks were dropped unfinished: nothing is sent any more, and nobody may wait for it.
+    pub(crate) fn runtime_stopped(&mut self, now: Timestamp, effects: &mut Effects) {
+        if !self.drained {
+            self.runtime_stopped = true;
+            self.abort(now, effects);
+        }
+    }
+
+    /// Ends the present epoch for a flush; `None` when nothing is held.
+    pub(crate) fn flush(&mut self, now: Timestamp) -> Option<FlushEpoch> {
+        self.batcher.flush(now);
+        self.epochs.end_present()
+    }
+
+    /// A new key for [`watchers`](Self::watchers), for one who waits until `epoch` is over or, without one, until
+    /// everything is drained.
+    pub(crate) fn new_watcher(&mut self, epoch: Option<FlushEpoch>) -> Watcher {
+        self.next_watcher += 1;
+        Watcher { epoch: epoch.unwrap_or(FlushEpoch::NEVER), key: self.next_watcher }
+    }
+
+    /// What is to be told to a closer once everything is drained.
+    pub(crate) fn close_report(&mut self) -> CloseReport {
+        let stats = self.batcher.stats();
+        let undelivered = self.undelivered.take().unwrap_or_default();
+        CloseReport {
+            delivered: stats.records_delivered,
+            failed: stats.records_failed - self.undelivered_count,
+            undelivered,
+        }
+    }
+
+    /// Moves everything that can be moved and says what is to be done outside the lock.
+    pub(crate) fn pump(&mut self, now: Timestamp, effects: &mut Effects) {
+        loop {
+            while let Some(event) = self.batcher.poll_event() {
+                self.handle_event(event, effects);
+            }
+            if std::mem::take(&mut self.has_room) {
+                self.admit_waiters(now, effects);
+                continue;
+            }
+            match self.batcher.poll_request() {
+                Some(request) => effects.requests.push(request),
+                // Building requests may have brought events to light.
+                None if !self.has_events(effects) => break,
+                None => {}
+            }
+        }
+        self.set_timer(effects);
+    }
+
+    /// One more look for an event; it is dealt with if there is one.
+    fn has_events(&mut self, effects: &mut Effects) -> bool {
+        let event = self.batcher.poll_event();
+        let found = event.is_some();
+        if let Some(event) = event {
+            self.handle_event(event, effects);
+        }
+        found
+    }
+
+    fn handle_event(&mut self, event: Event<Tag>, effects: &mut Effects) {
+        match event {
+            Event::Delivered { tag, receipt } => match self.settle(tag, effects) {
+                Reply::Delivery(sender) => effects.deliveries.push((sender, Ok(receipt))),
+                Reply::Handler(tag) if self.tells_completions => {
+                    effects.completions.push(Completion::Delivered { tag, receipt });
+                }
+                Reply::Handler(_) => {}
+            },
+            Event::Failed { tag, record, failure } => {
+                let reply = self.settle(tag, effects);
+                if failure.reason == FailureReason::Aborted
+                    && let Some(undelivered) = &mut self.undelivered
+                {
+                    undelivered.push(DeliveryError::new(record.clone(), failure.clone()));
+                    self.undelivered_count += 1;
+                }
+                match reply {
+                    Reply::Delivery(sender) => {
+                        effects.deliveries.push((sender, Err(DeliveryError::new(record, failure))));
+                    }
+                    Reply::Handler(tag) if self.tells_completions => {
+                        effects.completions.push(Completion::Failed { tag, record, failure });
+                    }
+                    Reply::Handler(_) => effects.unclaimed.push(record),
+                }
+            }
+            Event::ShardMapStale => {
+                self.map_is_stale = true;
+                effects.wakers.extend(self.refresh_waker.take());
+            }
+            Event::Unblocked => self.has_room = true,
+            Event::Drained => {
+                self.drained = true;
+                self.stop(effects);
+                effects.wakers.extend(self.timer_waker.take());
+                effects.wakers.extend(std::mem::take(&mut self.watchers).into_values());
+            }
+            // Events of later versions of the core: none can be about a record, or its tag would be lost.
+            _ => {}
+        }
+    }
+
+    /// Nothing more is sent: what is under way is given up.
+    fn stop(&mut self, effects: &mut Effects) {
+        self.stopping = true;
+        effects.stop = true;
+        effects.wakers.extend(self.refresh_waker.take());
+    }
+
+    /// A record came back.
+    fn settle(&mut self, tag: Tag, effects: &mut Effects) -> Reply {
+        let (reply, epoch) = tag.into_parts();
+        if self.epochs.leave(epoch) && !self.watchers.is_empty() {
+            let waiting = self.watchers.split_off(&Watcher { epoch: self.epochs.oldest(), key: 0 });
+            effects.wakers.extend(std::mem::replace(&mut self.watchers, waiting).into_values());
+        }
+        reply
+    }
+
+    /// Lets waiters in, those who came first before the others, until the buffer is full.
+    fn admit_waiters(&mut self, now: Timestamp, effects: &mut Effects) {
+        let mut heads: BinaryHeap<_> = self.waiters.heads().map(Reverse).collect();
+        while let Some(Reverse((ticket, line))) = heads.pop() {
+            let (parcel, place) = self.waiters.take(ticket).into_parts();
+            let barred_by_shard = line == Line::WholeBuffer
+                && self.waiters.bars_shard(parcel.record.hash_key(), self.batcher.shard_map());
+            let refused = if barred_by_shard {
+                Err(Refused { reason: PushErrorReason::ShardFull, parcel })
+            } else {
+                self.push(now, parcel)
+            };
+            match refused {
+                Err(refused) if refused.reason.is_full() => {
+                    let full = refused.reason == PushErrorReason::Full;
+                    self.waiters.put_back(place, refused, self.batcher.shard_map());
+                    if full {
+                        break;
+                    }
+                    // Its shard's line goes no further; the line of the whole buffer does.
+                    if line != Line::WholeBuffer {
+                        continue;
+                    }
+                }
+                answer => effects.wakers.push(self.waiters.answer(place, answer)),
+            }
+            heads.extend(self.waiters.head(line).map(|next| Reverse((next, line))));
+        }
+    }
+
+    fn push(&mut self, now: Timestamp, parcel: Parcel) -> Result<(), Refused> {
+        let tag = Tag::new(parcel.reply, self.epochs.present());
+        match self.batcher.push(now, parcel.record, tag) {
+            Ok(()) => {
+                self.epochs.enter();
+                Ok(())
+            }
+            Err(refused) => {
+                let (reply, _) = refused.tag.into_parts();
+                Err(Refused { reason: refused.reason, parcel: Parcel { record: refused.record, reply } })
+            }
+        }
+    }
+
+    /// Wakes the timer's task when it waits for longer than it should.
+    ///
+    /// It notes under the lock what it waits for, and leaves its waker there: a deadline that comes between its look
+    /// and its sleep finds the waker and wakes it again.
+    fn set_timer(&mut self, effects: &mut Effects) {
+        let Some(deadline) = self.batcher.poll_timeout() else { return };
+        if self.timer_at.is_none_or(|at| deadline.at < at)
+            && let Some(waker) = self.timer_waker.take()
+        {
+            effects.wakers.push(waker);
+        }
+    }
+}
+
+/// Who waits for a flush or a close, by what they wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Watcher {
+    epoch: FlushEpoch,
+    key: u64,
+}
