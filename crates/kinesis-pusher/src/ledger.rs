@@ -218,22 +218,19 @@ impl Ledger {
         }
         let kinds: Vec<String> =
             self.lost.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.label())).collect();
-        let (were, they_are, of_them) =
-            if total == 1 { ("record was", "it is", "it") } else { ("records were", "they are", "them") };
+        let (were, they_are) =
+            if total == 1 { ("record was", "it is") } else { ("records were", "they are") };
         let kept = match &self.dead_letters {
             None => format!("{they_are} kept nowhere (--dead-letters FILE would)"),
             Some(letters) if letters.written() == total => {
                 format!("{they_are} in '{}'", letters.path().display())
             }
             Some(letters) => {
-                format!("only {} of {of_them} in '{}'", grouped(letters.written()), letters.path().display())
+                format!("'{}' holds only {} of them", letters.path().display(), grouped(letters.written()))
             }
         };
-        self.notes.push(format!(
-            "error: {} {were} not delivered ({}); {kept}",
-            grouped(total),
-            kinds.join(", ")
-        ));
+        let (total, kinds) = (grouped(total), kinds.join(", "));
+        self.notes.push(format!("error: {total} {were} not delivered ({kinds}); {kept}"));
     }
 
     fn place(&self, origin: Origin) -> String {
@@ -396,6 +393,6 @@ mod tests {
         let notes = ledger.take_notes();
         let reports = notes.iter().filter(|note| note.contains("cannot write dead letters")).count();
         assert_eq!(reports, 1, "it is said once: {notes:?}");
-        assert!(notes.last().unwrap().contains("only 0 of them in '/dev/full'"), "{notes:?}");
+        assert!(notes.last().unwrap().contains("'/dev/full' holds only 0 of them"), "{notes:?}");
     }
 }

@@ -77,7 +77,7 @@ async fn deliver<D: Destination>(
 ) -> Result<Outcome, StartError> {
     let progress = Progress::new(args.reporting.progress, sources.total_bytes());
     let shaper = Shaper::new(args.input.format, KeyMaker::new(args.input.partition_key));
-    let only_stdin = sources.are_only_stdin();
+    let endless = sources.are_endless();
     let started = Instant::now();
     let reader = Reader::start(sources, shaper, signals.clone()).map_err(|error| {
         StartError::new(format!("cannot start a thread: {error}; check the process limits"))
@@ -95,8 +95,8 @@ async fn deliver<D: Destination>(
                 .last_read()
                 .map_or("before the first record".to_owned(), |place| format!("after {place}"));
             output::note(&format!("stopped by a signal {place}"));
-            // A pipe goes on for as long as its writer likes: to stop is how such a run ends.
-            only_stdin
+            // To be stopped is how a run on a pipe ends; of a file, something is left.
+            endless
         }
         Ending::GaveUp => false,
         Ending::Broken(problem) => {

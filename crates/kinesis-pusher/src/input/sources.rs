@@ -62,9 +62,9 @@ impl Sources {
         self.inputs.contains(&Input::Stdin)
     }
 
-    /// Whether stdin is all there is.
-    pub(crate) fn are_only_stdin(&self) -> bool {
-        self.inputs == [Input::Stdin]
+    /// Whether they are a pipe into stdin, which goes on for as long as its writer likes.
+    pub(crate) fn are_endless(&self) -> bool {
+        self.inputs == [Input::Stdin] && self.total_bytes.is_none()
     }
 
     /// Whether one of the inputs is the file `other`, under whatever name.
