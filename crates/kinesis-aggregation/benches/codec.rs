@@ -1,0 +1,127 @@
+//! The codec beside the work that no codec can avoid, in one run: see the crate's README for the figures.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use kinesis_aggregation::{AggregateBuilder, decode, decode_without_checksum};
+use md5::{Digest, Md5};
+
+criterion_group!(benches, encoder, decoder);
+criterion_main!(benches);
+
+/// 8,000 records of 100 bytes with 1,000 distinct keys: an aggregate of just under 1 MiB.
+struct Records {
+    keys: Vec<String>,
+    payloads: Vec<u8>,
+}
+
+impl Records {
+    fn new() -> Self {
+        // Out of order, as real keys are: 7,919 is prime to 1,000.
+        let keys = (0..RECORDS).map(|n| format!("device-{:06}", n * 7_919 % DISTINCT_KEYS)).collect();
+        Self { keys, payloads: (0..RECORDS * RECORD_LEN).map(|n| (n % 251) as u8).collect() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.keys.iter().map(String::as_str).zip(self.payloads.chunks_exact(RECORD_LEN))
+    }
+
+    fn push_all(&self, builder: &mut AggregateBuilder) {
+        for (key, data) in self.iter() {
+            builder.push(black_box(key), None, black_box(data), &[]).unwrap();
+        }
+    }
+
+    fn aggregate(&self) -> bytes::Bytes {
+        let mut builder = AggregateBuilder::new(1 << 20);
+        self.push_all(&mut builder);
+        builder.finish()
+    }
+}
+
+fn encoder(criterion: &mut Criterion) {
+    let records = Records::new();
+    let mut group = criterion.benchmark_group("encode");
+    group.throughput(Throughput::Elements(RECORDS as u64));
+
+    let mut builder = AggregateBuilder::new(1 << 20);
+    records.push_all(&mut builder);
+    group.bench_function("push", |bencher| {
+        bencher.iter(|| {
+            builder.clear();
+            records.push_all(&mut builder);
+            builder.encoded_len()
+        });
+    });
+
+    let table: HashMap<String, u32, rapidhash::fast::SeedableState<'_>> =
+        records.keys.iter().cloned().zip(0..).collect();
+    let mut copy = Vec::with_capacity(1 << 20);
+    group.bench_function("floor: copy and look-up", |bencher| {
+        bencher.iter(|| {
+            copy.clear();
+            let mut sum = 0;
+            for (key, data) in records.iter() {
+                sum += table.get(black_box(key)).unwrap();
+                copy.extend_from_slice(black_box(data));
+            }
+            (copy.len(), sum)
+        });
+    });
+    let std_table: HashMap<String, u32> = table.iter().map(|(key, index)| (key.clone(), *index)).collect();
+    group.bench_function("floor: copy and look-up (std's hasher)", |bencher| {
+        bencher.iter(|| {
+            copy.clear();
+            let mut sum = 0;
+            for (key, data) in records.iter() {
+                sum += std_table.get(black_box(key)).unwrap();
+                copy.extend_from_slice(black_box(data));
+            }
+            (copy.len(), sum)
+        });
+    });
+
+    group.bench_function("push and finish", |bencher| {
+        bencher.iter_batched(
+            || {
+                let mut builder = AggregateBuilder::new(1 << 20);
+                builder.reserve(1 << 20);
+                builder
+            },
+            |mut builder| {
+                records.push_all(&mut builder);
+                builder.finish()
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+fn decoder(criterion: &mut Criterion) {
+    let aggregate = Records::new().aggregate();
+    let mut group = criterion.benchmark_group("decode");
+    group.throughput(Throughput::Bytes(aggregate.len() as u64));
+    group.bench_function("without checksum", |bencher| {
+        bencher.iter(|| {
+            let aggregate = decode_without_checksum(black_box(&aggregate)).aggregate().unwrap();
+            aggregate.iter().for_each(|record| _ = black_box(record));
+        });
+    });
+    group.bench_function("with checksum", |bencher| {
+        bencher.iter(|| {
+            let aggregate = decode(black_box(&aggregate)).aggregate().unwrap();
+            aggregate.iter().for_each(|record| _ = black_box(record));
+        });
+    });
+    group.bench_function("floor: MD5", |bencher| {
+        bencher.iter(|| Md5::digest(black_box(&aggregate)));
+    });
+    group.finish();
+}
+
+const RECORDS: usize = 8_000;
+const RECORD_LEN: usize = 100;
+const DISTINCT_KEYS: usize = 1_000;
