@@ -12,7 +12,9 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::provider::{ProvideCredentials, Result as CredentialsResult, future};
+use aws_credential_types::provider::{
+    ProvideCredentials, Result as CredentialsResult, SharedCredentialsProvider, future,
+};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -23,7 +25,7 @@ use crate::stream_id::StreamId;
 ///
 /// Whatever is unset comes from where the AWS CLI takes it: environment variables, the files in `~/.aws` with their
 /// profiles and SSO sessions, a web identity, the container's or the instance's role.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct AwsOptions {
     /// The region; else `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's, that of the stream's ARN, the instance's.
     pub region: Option<String>,
@@ -31,6 +33,8 @@ pub struct AwsOptions {
     pub profile: Option<String>,
     /// The endpoint; else `AWS_ENDPOINT_URL_KINESIS`, `AWS_ENDPOINT_URL`, the profile's, the service's own.
     pub endpoint_url: Option<String>,
+    /// Credentials of the program's own; else the default chain.
+    pub credentials: Option<SharedCredentialsProvider>,
 }
 
 /// What a runtime brings along: a way to speak HTTP, and timers.
@@ -49,11 +53,13 @@ impl AwsOptions {
     /// asked last, is given one second and two tries.
     pub async fn load(&self, stream: &StreamId, connectivity: Connectivity) -> SdkConfig {
         let region = self.region(stream, &connectivity).await;
-        let credentials = Credentials {
+        let default_chain = || DefaultChain {
             connectivity: connectivity.clone(),
             region: region.clone(),
             profile: self.profile.clone(),
         };
+        let credentials =
+            self.credentials.clone().unwrap_or_else(|| SharedCredentialsProvider::new(default_chain()));
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(connectivity.http_client)
             .sleep_impl(connectivity.sleep)
@@ -115,13 +121,13 @@ impl Connectivity {
 /// `aws sso login` or a sidecar writes there must be seen. The client caches what this provides, so it is asked when
 /// credentials expire and not for each request.
 #[derive(Clone)]
-struct Credentials {
+struct DefaultChain {
     connectivity: Connectivity,
     region: Option<Region>,
     profile: Option<String>,
 }
 
-impl Credentials {
+impl DefaultChain {
     async fn load(&self) -> CredentialsResult {
         let config = self
             .connectivity
@@ -140,7 +146,7 @@ impl Credentials {
     }
 }
 
-impl ProvideCredentials for Credentials {
+impl ProvideCredentials for DefaultChain {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -149,9 +155,9 @@ impl ProvideCredentials for Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for DefaultChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("profile", &self.profile).finish_non_exhaustive()
+        f.debug_struct("DefaultChain").field("profile", &self.profile).finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,12 @@ mod put_records;
 mod stream_id;
 mod transport;
 
+#[doc(no_inline)]
 pub use aws_config::SdkConfig;
+#[doc(no_inline)]
+pub use aws_credential_types::Credentials;
+#[doc(no_inline)]
+pub use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 pub use config::{AwsOptions, Connectivity};
 pub use connect_error::ConnectError;
 pub use describe::{StreamDescription, StreamMode};

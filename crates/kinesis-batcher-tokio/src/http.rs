@@ -1,0 +1,135 @@
+//! HTTP over tokio's sockets, for the SDK.
+
+use std::error::Error;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use kinesis_batcher_aws::{Connectivity, NotConnected};
+
+/// An HTTP client and timers on tokio, for [`AwsOptions::load`](crate::AwsOptions::load).
+///
+/// HTTPS is rustls with the root certificates of the platform (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded) and goes
+/// through the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Plain HTTP, which emulators and the metadata
+/// services of instances and containers speak, never goes through a proxy.
+#[must_use]
+pub fn connectivity() -> Connectivity {
+    Connectivity {
+        http_client: SharedHttpClient::new(Http::default()),
+        sleep: SharedAsyncSleep::new(TokioSleep::new()),
+    }
+}
+
+/// Keeps a connector, and with it a pool of connections, for each pair of time-outs. The SDK's calls use few.
+#[derive(Debug, Default)]
+struct Http {
+    connectors: Mutex<Vec<(Timeouts, SharedHttpConnector)>>,
+}
+
+/// To connect, and to read.
+type Timeouts = (Option<Duration>, Option<Duration>);
+
+impl HttpClient for Http {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let timeouts = (settings.connect_timeout(), settings.read_timeout());
+        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, connector)) = connectors.iter().find(|(known, _)| *known == timeouts) {
+            return connector.clone();
+        }
+        let connector = SharedHttpConnector::new(BothSchemes {
+            settings: settings.clone(),
+            sleep: components.sleep_impl(),
+            plain: OnceLock::new(),
+            secure: OnceLock::new(),
+        });
+        connectors.push((timeouts, connector.clone()));
+        connector
+    }
+}
+
+/// A connector that looks for root certificates only when TLS is spoken: a machine without any can still reach an
+/// emulator.
+#[derive(Debug)]
+struct BothSchemes {
+    settings: HttpConnectorSettings,
+    sleep: Option<SharedAsyncSleep>,
+    plain: OnceLock<Connector>,
+    secure: OnceLock<Option<Connector>>,
+}
+
+impl HttpConnector for BothSchemes {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let connector = if request.uri().starts_with("https:") {
+            self.secure.get_or_init(|| {
+                has_roots().then(|| self.build(TrustStore::default(), ProxyConfig::from_env()))
+            })
+        } else {
+            return call(
+                self.plain.get_or_init(|| self.build(TrustStore::empty(), ProxyConfig::disabled())),
+                request,
+            );
+        };
+        match connector {
+            Some(connector) => call(connector, request),
+            None => HttpConnectorFuture::ready(Err(ConnectorError::user(NotConnected::new(NO_ROOTS).into()))),
+        }
+    }
+}
+
+impl BothSchemes {
+    fn build(&self, roots: TrustStore, proxy: ProxyConfig) -> Connector {
+        let tls = TlsContext::builder().with_trust_store(roots).build();
+        let mut builder = Connector::builder()
+            .connector_settings(self.settings.clone())
+            .proxy_config(proxy)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls.expect("a context with nothing but roots is always valid"));
+        builder.set_sleep_impl(self.sleep.clone());
+        builder.build()
+    }
+}
+
+fn call(connector: &Connector, request: HttpRequest) -> HttpConnectorFuture {
+    let response = connector.call(request);
+    HttpConnectorFuture::new(async move { response.await.map_err(mark) })
+}
+
+/// Marks errors of requests that never had a connection.
+fn mark(error: ConnectorError) -> ConnectorError {
+    if !failed_to_connect(&error) {
+        return error;
+    }
+    match error.is_timeout() {
+        true => ConnectorError::timeout(NotConnected::new(error.into_source()).into()),
+        false => ConnectorError::io(NotConnected::new(error.into_source()).into()),
+    }
+}
+
+fn failed_to_connect(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .find_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// Whether the platform has root certificates. Without any, every handshake would fail for a reason that names none.
+fn has_roots() -> bool {
+    static HAS_ROOTS: OnceLock<bool> = OnceLock::new();
+    *HAS_ROOTS.get_or_init(|| !rustls_native_certs::load_native_certs().certs.is_empty())
+}
+
+const NO_ROOTS: &str = "no root certificates on this machine; install ca-certificates or set SSL_CERT_FILE";

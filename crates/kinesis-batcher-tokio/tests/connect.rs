@@ -1,0 +1,151 @@
+//! Connecting: what is found out, and how failures read.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::*;
+use kinesis_batcher_local::hostile::{Fault, HostileKinesis, HostileOptions, Operation, Rejection};
+use kinesis_batcher_tokio::{ConnectError, Credentials};
+
+async fn error(kinesis: &HostileKinesis) -> ConnectError {
+    let error = builder(&kinesis.endpoint_url(), STREAM).connect().await.unwrap_err();
+    assert!(!error.to_string().contains('\n'), "{error:?} has more than one line");
+    error
+}
+
+#[tokio::test]
+async fn shards_are_listed_over_all_pages() {
+    let options = HostileOptions { shards: 2_500, ..HostileOptions::default() };
+    let kinesis = HostileKinesis::start(options).unwrap();
+    let producer = producer(&kinesis).await;
+    assert_eq!(producer.shard_stats().len(), 2_500);
+    assert_eq!(kinesis.requests(Operation::ListShards), 3);
+}
+
+#[tokio::test]
+async fn closed_shards_are_left_out() {
+    let kinesis = hostile();
+    kinesis.split("shardId-000000000000").unwrap();
+    assert_eq!(producer(&kinesis).await.stats().open_shards, 5);
+}
+
+#[tokio::test]
+async fn a_stream_is_found_by_its_arn() {
+    let kinesis = hostile();
+    let arn = kinesis.stream_arn();
+    let producer = builder(&kinesis.endpoint_url(), &arn).connect().await.unwrap();
+    assert_all_delivered(&send(&producer, "by-arn", 10).await);
+    assert_eq!(kinesis.stored().len(), 10);
+}
+
+#[tokio::test]
+async fn without_permission_to_list_shards_their_number_will_do() {
+    let kinesis = hostile();
+    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::access_denied()));
+    let producer = producer(&kinesis).await;
+    assert_eq!((producer.stats().open_shards, producer.shard_stats().len()), (4, 1));
+    let outcomes = send(&producer, "counted", 100).await;
+    assert_all_delivered(&outcomes);
+    assert_nothing_lost(&outcomes, &kinesis);
+}
+
+#[tokio::test]
+async fn without_permission_to_describe_the_list_of_shards_will_do() {
+    let kinesis = hostile();
+    kinesis.every(Operation::DescribeStreamSummary, Fault::Reject(Rejection::access_denied()));
+    let producer = producer(&kinesis).await;
+    assert_eq!(producer.shard_stats().len(), 4);
+    assert_all_delivered(&send(&producer, "listed", 100).await);
+}
+
+#[tokio::test]
+async fn without_either_permission_both_are_named() {
+    let kinesis = hostile();
+    kinesis.every(Operation::DescribeStreamSummary, Fault::Reject(Rejection::access_denied()));
+    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::access_denied()));
+    let message = error(&kinesis).await.to_string();
+    assert!(message.contains("kinesis:DescribeStreamSummary and kinesis:ListShards"), "{message}");
+}
+
+#[tokio::test]
+async fn passing_failures_of_listing_and_describing_are_tried_again() {
+    let faults = [
+        Fault::Reject(Rejection::internal_failure()),
+        Fault::Reject(Rejection::service_unavailable()),
+        Fault::Reject(Rejection::limit_exceeded()),
+        Fault::ResetBeforeStoring,
+        Fault::CutOffReply,
+    ];
+    for operation in [Operation::ListShards, Operation::DescribeStreamSummary] {
+        for fault in &faults {
+            let kinesis = hostile();
+            kinesis.next(operation, fault.clone());
+            let connected = builder(&kinesis.endpoint_url(), STREAM).connect().await;
+            assert!(connected.is_ok(), "after {fault:?} of {operation:?}: {}", connected.unwrap_err());
+        }
+    }
+}
+
+#[tokio::test]
+async fn failures_that_do_not_pass_are_told() {
+    let kinesis = hostile();
+    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::internal_failure()));
+    assert!(matches!(error(&kinesis).await, ConnectError::Service { operation: "ListShards", .. }));
+    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::service_unavailable()));
+    let error = error(&kinesis).await;
+    assert!(matches!(&error, ConnectError::NotKinesis { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_there_is_named_with_the_place_it_was_looked_for() {
+    let kinesis = hostile();
+    let error = builder(&kinesis.endpoint_url(), "elsewhere").connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::NoSuchStream { .. }), "{error}");
+    let message = error.to_string();
+    for part in ["elsewhere", "us-east-1", &kinesis.endpoint_url()] {
+        assert!(message.contains(part), "{message:?} does not name {part}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_where_nobody_listens_is_named_at_once() {
+    let kinesis = hostile();
+    let url = kinesis.endpoint_url();
+    kinesis.shutdown().await;
+    let started = Instant::now();
+    let error = builder(&url, STREAM).connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Unreachable { endpoint, .. } if *endpoint == url), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_host_without_an_address_is_unreachable() {
+    let error = builder("http://nowhere.invalid", STREAM).connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_no_url_is_refused() {
+    let error = builder("not a url", STREAM).connect().await.unwrap_err();
+    assert!(error.to_string().contains("not a url"), "{error}");
+}
+
+#[tokio::test]
+async fn expired_credentials_are_told_from_missing_ones() {
+    let kinesis = hostile();
+    kinesis.expire_access_key_id("OLD");
+    let settings = builder(&kinesis.endpoint_url(), STREAM);
+    let old = Credentials::new("OLD", "secret", None, None, "test");
+    let error = settings.credentials(old).connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::CredentialsRefused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_names_no_stream_is_refused_before_anything_is_asked() {
+    for text in ["", "two words", "arn:aws:s3:::bucket"] {
+        let error = builder("http://127.0.0.1:1", text).connect().await.unwrap_err();
+        assert!(matches!(&error, ConnectError::Invalid(_)), "{error}");
+    }
+}
