@@ -53,15 +53,15 @@ impl Buffer {
                 Err(reason)
             }
             None => {
-                self.held.add(bytes);
+                self.held.add(Held { records: 1, bytes: bytes as u64 });
                 Ok(())
             }
         }
     }
 
-    /// Lets a record go.
-    pub(crate) fn release(&mut self, bytes: usize) {
-        self.held.subtract(bytes);
+    /// Lets records go.
+    pub(crate) fn release(&mut self, records: Held) {
+        self.held.subtract(records);
         self.released = true;
     }
 
@@ -101,7 +101,7 @@ mod tests {
         let mut buffer = Buffer::new(1_000, 1_000_000);
         let mut hot = Held::default();
         while buffer.admit(10, Some(hot), 0).is_ok() {
-            hot.add(10);
+            hot.add(Held { records: 1, bytes: 10 });
         }
         assert_eq!(hot.bytes, 500);
         assert_eq!(buffer.admit(10, Some(hot), 0), Err(PushErrorReason::ShardFull));
@@ -124,11 +124,11 @@ mod tests {
         buffer.admit(10, None, 0).expect("there is room");
         buffer.admit(10, None, 0).expect("there is room");
         assert!(!buffer.take_unblocked(), "nobody was refused");
-        buffer.release(10);
+        buffer.release(Held { records: 1, bytes: 10 });
         buffer.admit(10, None, 0).expect("there is room");
         buffer.admit(10, None, 0).expect_err("it is full");
         assert!(!buffer.take_unblocked(), "nothing was released since the refusal");
-        buffer.release(10);
+        buffer.release(Held { records: 1, bytes: 10 });
         assert!(buffer.take_unblocked());
         assert!(!buffer.take_unblocked(), "it is said once");
     }

@@ -79,6 +79,30 @@ impl Config {
         self.settings.time_to_live
     }
 
+    /// Whether small records share Kinesis records.
+    #[must_use]
+    pub fn aggregation(&self) -> bool {
+        self.settings.aggregation
+    }
+
+    /// Bytes of an aggregate, at most.
+    #[must_use]
+    pub fn aggregate_bytes_max(&self) -> usize {
+        self.settings.aggregate_bytes_max
+    }
+
+    /// User records in an aggregate, at most.
+    #[must_use]
+    pub fn aggregate_records_max(&self) -> usize {
+        self.settings.aggregate_records_max
+    }
+
+    /// What happens to records that are aggregates already.
+    #[must_use]
+    pub fn already_aggregated(&self) -> AlreadyAggregated {
+        self.settings.already_aggregated
+    }
+
     /// How often a record is sent, at most.
     #[must_use]
     pub fn attempts_max(&self) -> Option<u32> {
@@ -99,6 +123,10 @@ pub struct ConfigBuilder {
     shard_limit: ShardLimit,
     time_to_live: Option<Duration>,
     attempts_max: Option<u32>,
+    aggregation: bool,
+    aggregate_bytes_max: usize,
+    aggregate_records_max: usize,
+    already_aggregated: AlreadyAggregated,
 }
 
 impl ConfigBuilder {
@@ -162,6 +190,32 @@ impl ConfigBuilder {
         self
     }
 
+    /// Whether small records share Kinesis records, in the KPL's format that AWS's consumers take apart; not unless
+    /// set. Where only the number of shards is known, nothing is aggregated: an aggregate must stay within a shard.
+    pub fn aggregation(mut self, aggregation: bool) -> Self {
+        self.aggregation = aggregation;
+        self
+    }
+
+    /// Bytes of an aggregate: 1 KiB to 1 MiB, 50 KiB unless set, as the KPL has it. A larger record goes by itself.
+    pub fn aggregate_bytes_max(mut self, bytes: usize) -> Self {
+        self.aggregate_bytes_max = bytes;
+        self
+    }
+
+    /// User records in an aggregate: 1 to 1,000,000, 10,000 unless set.
+    pub fn aggregate_records_max(mut self, records: usize) -> Self {
+        self.aggregate_records_max = records;
+        self
+    }
+
+    /// What happens to records that are aggregates already, while aggregation is on; they are sent as they are unless
+    /// set. They never go into another aggregate: consumers take only one layer off.
+    pub fn already_aggregated(mut self, already_aggregated: AlreadyAggregated) -> Self {
+        self.already_aggregated = already_aggregated;
+        self
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
@@ -172,6 +226,8 @@ impl ConfigBuilder {
         check_number("buffer_records_max", self.buffer_records_max, 1, 100_000_000)?;
         check_number("request_records_max", self.request_records_max, 1, REQUEST_RECORDS_MAX)?;
         check_number("request_bytes_max", self.request_bytes_max, 1 << 10, REQUEST_BYTES_MAX)?;
+        check_number("aggregate_bytes_max", self.aggregate_bytes_max, 1 << 10, 1 << 20)?;
+        check_number("aggregate_records_max", self.aggregate_records_max, 1, 1_000_000)?;
         if let ShardLimit::Percent(percent) = self.shard_limit {
             check_number("shard_limit percent", usize::from(percent), 1, 1_000)?;
         }
@@ -204,8 +260,22 @@ impl Default for ConfigBuilder {
             shard_limit: ShardLimit::Percent(100),
             time_to_live: Some(Duration::from_secs(5 * 60)),
             attempts_max: None,
+            aggregation: false,
+            aggregate_bytes_max: 50 << 10,
+            aggregate_records_max: 10_000,
+            already_aggregated: AlreadyAggregated::SendAsIs,
         }
     }
+}
+
+/// What happens to a record whose data is an aggregate already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AlreadyAggregated {
+    /// It is sent as it is, with its own partition key.
+    SendAsIs,
+    /// The push is refused.
+    Refuse,
 }
 
 /// How much of each shard's limits (1,000 records/s, 1 MiB/s) a producer uses.

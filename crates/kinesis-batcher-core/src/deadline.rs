@@ -24,4 +24,6 @@ pub enum DeadlineReason {
     Backoff,
     /// A record's time to live ends.
     Expiry,
+    /// A new shard map is needed, and is asked for again.
+    ShardMap,
 }

@@ -1,4 +1,4 @@
-//! A record inside the batcher, and the pool that queued records live in.
+//! What is sent as one Kinesis record, and the pool that queued ones live in.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -6,23 +6,51 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::hash_key::HashKey;
+use crate::lane::Held;
 use crate::record::Record;
 use crate::time::Timestamp;
 
-/// A record and everything remembered of it. Fields of [`Record`] lie flat beside the rest, which saves the padding
-/// that nesting would cost every buffered record.
+/// One Kinesis record, a user's or an aggregate of several, and everything remembered of it. Fields of [`Record`] lie
+/// flat beside the rest, which saves the padding that nesting would cost every buffered record.
 pub(crate) struct Entry<T> {
+    /// As it goes over the wire.
     pub(crate) data: Bytes,
+    /// As it goes over the wire; empty if there is none.
     pub(crate) partition_key: Bytes,
     pub(crate) hash_key: HashKey,
-    pub(crate) tag: T,
+    pub(crate) content: Content<T>,
+    /// When the oldest user record in it was accepted.
     pub(crate) accepted_at: Timestamp,
-    /// Counts up with each accepted record: the order of pushes.
+    /// Counts up with each accepted record: the order of pushes. An aggregate has its first one's.
     pub(crate) sequence: u64,
     pub(crate) attempts: u32,
     pub(crate) hash_key_is_explicit: bool,
-    /// An attempt's outcome is unknown.
+    /// An attempt's outcome is unknown, or was of no use.
     pub(crate) possible_duplicate: bool,
+    /// How often it was stored by a shard that does not own all of it.
+    pub(crate) misplacements: u8,
+}
+
+/// Whose data an entry carries.
+pub(crate) enum Content<T> {
+    /// A single user record's.
+    Record(T),
+    /// Those of several.
+    Aggregate(Box<Members<T>>),
+}
+
+/// The user records of an aggregate, in its order.
+pub(crate) struct Members<T> {
+    pub(crate) members: Box<[Member<T>]>,
+    /// Their data and partition keys, as they were pushed.
+    pub(crate) bytes: u64,
+}
+
+/// One user record of an aggregate, besides what the aggregate says of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Member<T> {
+    pub(crate) tag: T,
+    pub(crate) accepted_at: Timestamp,
 }
 
 impl<T> Entry<T> {
@@ -31,28 +59,41 @@ impl<T> Entry<T> {
             data: record.data,
             partition_key: record.partition_key,
             hash_key: record.hash_key,
-            tag,
+            content: Content::Record(tag),
             accepted_at,
             sequence,
             attempts: 0,
             hash_key_is_explicit: record.hash_key_is_explicit,
             possible_duplicate: false,
+            misplacements: 0,
         }
     }
 
-    pub(crate) fn into_record(self) -> (Record, T) {
-        let record = Record {
-            data: self.data,
-            partition_key: self.partition_key,
-            hash_key: self.hash_key,
-            hash_key_is_explicit: self.hash_key_is_explicit,
-        };
-        (record, self.tag)
+    /// Its place among the entries of a shard: by the age of its oldest user record, so that the head of a queue is
+    /// always the first to linger long enough and the first to expire.
+    pub(crate) fn rank(&self) -> (Timestamp, u64) {
+        (self.accepted_at, self.sequence)
     }
 
-    /// What it counts against every limit.
+    /// What it counts against the limits of requests and shards.
     pub(crate) fn bytes(&self) -> usize {
         self.data.len() + self.partition_key.len()
+    }
+
+    /// Whether any user record in it was accepted at a time that `fits`.
+    pub(crate) fn has_any(&self, fits: impl Fn(Timestamp) -> bool) -> bool {
+        match &self.content {
+            Content::Record(_) => fits(self.accepted_at),
+            Content::Aggregate(all) => all.members.iter().any(|member| fits(member.accepted_at)),
+        }
+    }
+
+    /// What it counts against the bounds of the buffer: user records as they were pushed.
+    pub(crate) fn held(&self) -> Held {
+        match &self.content {
+            Content::Record(_) => Held { records: 1, bytes: self.bytes() as u64 },
+            Content::Aggregate(all) => Held { records: all.members.len() as u64, bytes: all.bytes },
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Receipt {
     pub shard_id: ShardId,
     /// Its number in that shard.
     pub sequence_number: SequenceNumber,
+    /// Its place in the aggregate that has the sequence number, from 0; `None` if it is not in one.
+    pub sub_sequence_number: Option<u32>,
     /// How often it was sent, from 1.
     pub attempts: u32,
     /// An earlier attempt may have stored it too: its outcome is unknown.
@@ -148,6 +150,8 @@ pub enum PushErrorReason {
     },
     /// Only streams with `AUTO` record distribution take records without a partition key.
     PartitionKeyMissing,
+    /// It is an aggregate already, and the configuration refuses those.
+    AlreadyAggregated,
     /// [`close`](crate::Batcher::close) or [`abort`](crate::Batcher::abort) was called.
     Closed,
 }
@@ -171,6 +175,7 @@ impl fmt::Display for PushErrorReason {
             Self::PartitionKeyMissing => {
                 f.write_str("the record has no partition key, and the stream does not spread records itself")
             }
+            Self::AlreadyAggregated => f.write_str("the record is an aggregate already"),
             Self::Closed => f.write_str("the producer is closed"),
         }
     }

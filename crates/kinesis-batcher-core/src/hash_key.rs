@@ -9,18 +9,22 @@ use md5::{Digest, Md5};
 ///
 /// In text it is decimal, from 0 to 2^128 − 1, without leading zeros, as the service writes it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HashKey(u128);
+pub struct HashKey {
+    // In halves, because the alignment of a u128 would pad every buffered record.
+    high: u64,
+    low: u64,
+}
 
 impl HashKey {
     /// The lowest key.
-    pub const MIN: Self = Self(0);
+    pub const MIN: Self = Self::new(0);
     /// The highest key, 2^128 − 1.
-    pub const MAX: Self = Self(u128::MAX);
+    pub const MAX: Self = Self::new(u128::MAX);
 
     /// The key of this value; every value is a key.
     #[must_use]
     pub const fn new(value: u128) -> Self {
-        Self(value)
+        Self { high: (value >> 64) as u64, low: value as u64 }
     }
 
     /// The key the service gives a partition key: MD5 of its UTF-8 bytes, read big-endian.
@@ -32,29 +36,29 @@ impl HashKey {
     /// The value.
     #[must_use]
     pub const fn value(self) -> u128 {
-        self.0
+        (self.high as u128) << 64 | self.low as u128
     }
 
     pub(crate) fn of_bytes(partition_key: &[u8]) -> Self {
-        Self(u128::from_be_bytes(Md5::digest(partition_key).into()))
+        Self::new(u128::from_be_bytes(Md5::digest(partition_key).into()))
     }
 }
 
 impl From<u128> for HashKey {
     fn from(value: u128) -> Self {
-        Self(value)
+        Self::new(value)
     }
 }
 
 impl fmt::Display for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        fmt::Display::fmt(&self.value(), f)
     }
 }
 
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#034x}", self.0)
+        write!(f, "{:#034x}", self.value())
     }
 }
 
@@ -68,7 +72,7 @@ impl FromStr for HashKey {
         if !canonical {
             return Err(HashKeyError);
         }
-        text.parse().map(Self).map_err(|_| HashKeyError)
+        text.parse().map(Self::new).map_err(|_| HashKeyError)
     }
 }
 

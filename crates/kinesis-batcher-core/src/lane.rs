@@ -1,9 +1,12 @@
 //! One shard's queue, limits and back-off.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
+use crate::aggregate::OpenAggregate;
 use crate::backoff::Backoff;
 use crate::bucket::{BURST_NANOS, Bucket};
+use crate::entry::EntryPool;
 use crate::error_code::ServiceError;
 use crate::queue::Queue;
 use crate::rng::Rng;
@@ -11,14 +14,15 @@ use crate::shard_id::ShardId;
 use crate::time::Timestamp;
 
 /// What may be sent to one shard, or to the stream as a whole where its shards are not known.
-#[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Lane<T> {
     pub(crate) queue: Queue,
+    /// What the next records are added to, behind the queue; only with aggregation.
+    pub(crate) open: Option<Box<OpenAggregate<T>>>,
     pub(crate) state: LaneState,
     /// Neighbours in the list that `state` names.
     pub(crate) previous: u32,
     pub(crate) next: u32,
-    /// When the record at the head will have lingered; kept while `state` is `Lingering`.
+    /// When the oldest record will have lingered; kept while `state` is `Lingering` or `Filling`.
     pub(crate) due_at: Timestamp,
     /// Nothing goes before this: a limit or a back-off.
     pub(crate) blocked_until: Timestamp,
@@ -28,6 +32,8 @@ pub(crate) struct Lane {
     pub(crate) held: Held,
     /// Requests on their way that have records of this lane.
     pub(crate) requests_in_flight: u32,
+    /// User records in those.
+    pub(crate) records_in_flight: u64,
     pub(crate) counters: Counters,
     backoff: Backoff,
     /// When the last throttling was counted. Requests sent before that met the same limit, and count no more.
@@ -42,8 +48,10 @@ pub(crate) struct Lane {
 pub(crate) enum LaneState {
     /// Nothing waits.
     Idle,
-    /// Records wait for others to share their request.
+    /// Kinesis records wait for others to share their request.
     Lingering,
+    /// User records wait for others to share their Kinesis record; there is nothing else.
+    Filling,
     /// Records should go with the next request.
     Due,
     /// Records wait for a limit or a back-off.
@@ -52,22 +60,22 @@ pub(crate) enum LaneState {
     Retired,
 }
 
-/// What the buffer holds for a lane, queued and in flight.
-#[derive(Clone, Copy, Debug, Default)]
+/// User records held, and their bytes as they were pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
 }
 
 impl Held {
-    pub(crate) fn add(&mut self, bytes: usize) {
-        self.records += 1;
-        self.bytes += bytes as u64;
+    pub(crate) fn add(&mut self, more: Self) {
+        self.records += more.records;
+        self.bytes += more.bytes;
     }
 
-    pub(crate) fn subtract(&mut self, bytes: usize) {
-        self.records -= 1;
-        self.bytes -= bytes as u64;
+    pub(crate) fn subtract(&mut self, less: Self) {
+        self.records -= less.records;
+        self.bytes -= less.bytes;
     }
 }
 
@@ -80,10 +88,11 @@ pub(crate) struct Counters {
     pub(crate) records_throttled: u64,
 }
 
-impl Lane {
+impl<T> Lane<T> {
     pub(crate) fn new(shard_id: Option<ShardId>, limits: Option<Limits>) -> Self {
         Self {
             queue: Queue::new(),
+            open: None,
             state: LaneState::Idle,
             previous: u32::MAX,
             next: u32::MAX,
@@ -93,11 +102,23 @@ impl Lane {
             limits,
             held: Held::default(),
             requests_in_flight: 0,
+            records_in_flight: 0,
             counters: Counters::default(),
             backoff: Backoff::default(),
             throttled_at: None,
             last_error: None,
             shard_id,
+        }
+    }
+
+    /// When the oldest record that waits was accepted, and its place in the order of pushes.
+    pub(crate) fn oldest(&self, pool: &EntryPool<T>) -> Option<(Timestamp, u64)> {
+        match self.queue.head() {
+            Some(id) => {
+                let entry = pool.entry(id);
+                Some((entry.accepted_at, entry.sequence))
+            }
+            None => self.open.as_ref()?.oldest(),
         }
     }
 
@@ -253,7 +274,7 @@ mod tests {
     #[test]
     fn throttling_reported_by_requests_sent_together_backs_off_once() {
         let mut rng = Rng::new(1);
-        let mut lane = Lane::new(None, None);
+        let mut lane: Lane<u64> = Lane::new(None, None);
         for _ in 0..8 {
             let error = ServiceError::from_code("ProvisionedThroughputExceededException");
             lane.backs_off(Timestamp::from_millis(20), Timestamp::from_millis(1), error, &mut rng);

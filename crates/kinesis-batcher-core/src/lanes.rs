@@ -9,17 +9,17 @@ use crate::entry::{EntryId, EntryPool};
 use crate::lane::{Lane, LaneState};
 use crate::time::Timestamp;
 
-/// All lanes, and who among them may send: the due in turn, the lingering by the age of their oldest record, the
-/// blocked by the end of their wait. No step looks at a lane that it does not move.
-#[derive(Debug)]
-pub(crate) struct Lanes {
-    lanes: Vec<Lane>,
+/// All lanes, and who among them may send: the due in turn, the lingering and those whose aggregate is filling by the
+/// age of their oldest record, the blocked by the end of their wait. No step looks at a lane that it does not move.
+pub(crate) struct Lanes<T> {
+    lanes: Vec<Lane<T>>,
     vacant: Vec<u32>,
     due: List,
     lingering: List,
+    filling: List,
     /// Ends of waits. An entry counts only while its lane is blocked until that very time; others are left overs.
     blocked: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    /// Records and bytes of the due and the lingering lanes.
+    /// Kinesis records, and their bytes, of the due and the lingering lanes.
     sendable_records: usize,
     sendable_bytes: u64,
     linger: Duration,
@@ -37,13 +37,14 @@ struct List {
 const NONE: u32 = u32::MAX;
 const EMPTY: List = List { head: NONE, tail: NONE };
 
-impl Lanes {
+impl<T> Lanes<T> {
     pub(crate) fn new(linger: Duration) -> Self {
         Self {
             lanes: Vec::new(),
             vacant: Vec::new(),
             due: EMPTY,
             lingering: EMPTY,
+            filling: EMPTY,
             blocked: BinaryHeap::new(),
             sendable_records: 0,
             sendable_bytes: 0,
@@ -52,7 +53,7 @@ impl Lanes {
         }
     }
 
-    pub(crate) fn add(&mut self, lane: Lane) -> u32 {
+    pub(crate) fn add(&mut self, lane: Lane<T>) -> u32 {
         if let Some(index) = self.vacant.pop() {
             self.lanes[index as usize] = lane;
             return index;
@@ -61,11 +62,11 @@ impl Lanes {
         u32::try_from(self.lanes.len() - 1).expect("ShardMap refuses more shards than u32 counts")
     }
 
-    pub(crate) fn lane(&self, index: u32) -> &Lane {
+    pub(crate) fn lane(&self, index: u32) -> &Lane<T> {
         &self.lanes[index as usize]
     }
 
-    pub(crate) fn lane_mut(&mut self, index: u32) -> &mut Lane {
+    pub(crate) fn lane_mut(&mut self, index: u32) -> &mut Lane<T> {
         &mut self.lanes[index as usize]
     }
 
@@ -83,7 +84,8 @@ impl Lanes {
 
     /// When the oldest record that lingers will be due.
     pub(crate) fn linger_ends_at(&self) -> Option<Timestamp> {
-        (self.lingering.head != NONE).then(|| self.lane(self.lingering.head).due_at)
+        let heads = [self.lingering.head, self.filling.head].into_iter().filter(|&head| head != NONE);
+        heads.map(|head| self.lane(head).due_at).min()
     }
 
     /// When the next blocked lane may send again; now and then a moment at which none does.
@@ -92,7 +94,7 @@ impl Lanes {
     }
 
     /// Appends a record that was just pushed.
-    pub(crate) fn append<T>(
+    pub(crate) fn append(
         &mut self,
         pool: &mut EntryPool<T>,
         now: Timestamp,
@@ -100,6 +102,9 @@ impl Lanes {
         id: EntryId,
         bytes: usize,
     ) {
+        if self.lane(index).state == LaneState::Filling {
+            self.detach(index);
+        }
         let lane = &mut self.lanes[index as usize];
         lane.queue.push_back(pool, id, bytes);
         match lane.state {
@@ -109,18 +114,24 @@ impl Lanes {
                 self.sendable_bytes += bytes as u64;
             }
             LaneState::Blocked => {}
-            LaneState::Retired => unreachable_retired(),
+            LaneState::Filling | LaneState::Retired => unreachable!("{}", STRAY_LANE),
         }
     }
 
+    /// Notes that a lane's aggregate has its first record.
+    pub(crate) fn opened(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
+        if self.lane(index).state == LaneState::Idle {
+            self.reschedule(pool, now, index);
+        }
+    }
+
+    /// Whether a record that was accepted then, at that place in the order of pushes, waits no longer for others.
+    pub(crate) fn is_due(&self, now: Timestamp, accepted_at: Timestamp, sequence: u64) -> bool {
+        accepted_at.after(self.linger) <= now || sequence < self.flushed_before
+    }
+
     /// Puts records back that were taken out to be sent; `ids` in the order of their pushes.
-    pub(crate) fn put_back<T>(
-        &mut self,
-        pool: &mut EntryPool<T>,
-        now: Timestamp,
-        index: u32,
-        ids: &[EntryId],
-    ) {
+    pub(crate) fn put_back(&mut self, pool: &mut EntryPool<T>, now: Timestamp, index: u32, ids: &[EntryId]) {
         self.detach(index);
         self.lane_mut(index).queue.merge(pool, ids);
         self.reschedule(pool, now, index);
@@ -141,6 +152,7 @@ impl Lanes {
         let list = match lane.state {
             LaneState::Due => &mut self.due,
             LaneState::Lingering => &mut self.lingering,
+            LaneState::Filling => &mut self.filling,
             LaneState::Blocked | LaneState::Idle => {
                 self.lanes[index as usize].state = LaneState::Idle;
                 return;
@@ -163,24 +175,21 @@ impl Lanes {
     }
 
     /// Puts a detached lane where it belongs now.
-    pub(crate) fn reschedule<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
+    pub(crate) fn reschedule(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
         self.place(pool, now, index, Turn::Last);
     }
 
     /// Like [`reschedule`](Self::reschedule), for a lane whose head was too large for the rest of a request: it
     /// starts the next one, or large records would wait for ever behind small ones.
-    pub(crate) fn reschedule_first<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
+    pub(crate) fn reschedule_first(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32) {
         self.place(pool, now, index, Turn::First);
     }
 
-    /// Moves lanes whose time has come. Returns whether any was moved.
-    pub(crate) fn advance<T>(&mut self, pool: &EntryPool<T>, now: Timestamp) -> bool {
-        let mut moved = false;
-        while self.linger_ends_at().is_some_and(|at| at <= now) {
-            let index = self.lingering.head;
+    /// Moves lanes whose time has come.
+    pub(crate) fn advance(&mut self, pool: &EntryPool<T>, now: Timestamp) {
+        while let Some(index) = self.first_to_end_lingering(now) {
             self.detach(index);
             self.reschedule(pool, now, index);
-            moved = true;
         }
         while self.block_ends_at().is_some_and(|at| at <= now) {
             let Some(Reverse((_, index))) = self.blocked.pop() else { break };
@@ -189,16 +198,15 @@ impl Lanes {
                 self.detach(index);
                 self.reschedule(pool, now, index);
             }
-            moved = true;
         }
-        moved
     }
 
     /// Records pushed before this one no longer linger. Looks at lanes that hold records and linger, and moves each.
-    pub(crate) fn flush<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, before_sequence: u64) {
+    pub(crate) fn flush(&mut self, pool: &EntryPool<T>, now: Timestamp, before_sequence: u64) {
         self.flushed_before = before_sequence;
-        while self.lingering.head != NONE {
-            let index = self.lingering.head;
+        while let Some(index) =
+            [self.lingering.head, self.filling.head].into_iter().find(|&head| head != NONE)
+        {
             self.detach(index);
             self.reschedule(pool, now, index);
         }
@@ -223,10 +231,12 @@ impl Lanes {
         }
     }
 
-    fn place<T>(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32, turn: Turn) {
-        let lane = &mut self.lanes[index as usize];
+    fn place(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32, turn: Turn) {
+        let lane = &self.lanes[index as usize];
         debug_assert_eq!(lane.state, LaneState::Idle, "a lane is detached before it is placed");
-        let Some(head) = lane.queue.head() else { return };
+        let Some((accepted_at, sequence)) = lane.oldest(pool) else { return };
+        let due = self.is_due(now, accepted_at, sequence);
+        let lane = &mut self.lanes[index as usize];
         if lane.blocked_until > now {
             lane.state = LaneState::Blocked;
             self.blocked.push(Reverse((lane.blocked_until, index)));
@@ -234,28 +244,37 @@ impl Lanes {
         }
         self.sendable_records += lane.queue.len();
         self.sendable_bytes += lane.queue.bytes();
-        let head = pool.entry(head);
-        lane.due_at = head.accepted_at.after(self.linger);
-        if lane.due_at <= now || head.sequence < self.flushed_before {
+        if due {
             lane.state = LaneState::Due;
             let previous = if turn == Turn::First { NONE } else { self.due.tail };
             self.link_after(previous, index, LaneState::Due);
             return;
         }
-        lane.state = LaneState::Lingering;
-        let due_at = lane.due_at;
+        let due_at = accepted_at.after(self.linger);
+        lane.due_at = due_at;
+        lane.state = if lane.queue.is_empty() { LaneState::Filling } else { LaneState::Lingering };
+        let state = lane.state;
         // A new record is the youngest: its place is the end, found at once. Only a lane that a full request left
         // half empty belongs further to the front.
-        let mut previous = self.lingering.tail;
+        let mut previous = if state == LaneState::Filling { self.filling.tail } else { self.lingering.tail };
         while previous != NONE && self.lanes[previous as usize].due_at > due_at {
             previous = self.lanes[previous as usize].previous;
         }
-        self.link_after(previous, index, LaneState::Lingering);
+        self.link_after(previous, index, state);
+    }
+
+    fn first_to_end_lingering(&self, now: Timestamp) -> Option<u32> {
+        let heads = [self.lingering.head, self.filling.head];
+        heads.into_iter().find(|&head| head != NONE && self.lane(head).due_at <= now)
     }
 
     /// Links a lane behind `previous`, or first where that is `NONE`.
     fn link_after(&mut self, previous: u32, index: u32, state: LaneState) {
-        let list = if state == LaneState::Due { &mut self.due } else { &mut self.lingering };
+        let list = match state {
+            LaneState::Due => &mut self.due,
+            LaneState::Filling => &mut self.filling,
+            _ => &mut self.lingering,
+        };
         let next = if previous == NONE { list.head } else { self.lanes[previous as usize].next };
         if previous == NONE {
             list.head = index;
@@ -279,7 +298,5 @@ enum Turn {
     Last,
 }
 
-/// Routing only names lanes of the present map.
-fn unreachable_retired() -> ! {
-    unreachable!("a record was routed to a shard that is gone")
-}
+const STRAY_LANE: &str =
+    "records are only routed to lanes of the present map, and a filling one was detached";

@@ -88,6 +88,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod aggregate;
 mod backoff;
 mod batcher;
 mod bucket;
@@ -116,7 +117,7 @@ mod time;
 
 pub use batcher::Batcher;
 pub use bytes::Bytes;
-pub use config::{Config, ConfigBuilder, ConfigError, ShardLimit};
+pub use config::{AlreadyAggregated, Config, ConfigBuilder, ConfigError, ShardLimit};
 pub use deadline::{Deadline, DeadlineReason};
 pub use error_code::{ErrorClass, ErrorCode, ServiceError};
 pub use event::{Event, Failure, FailureReason, PushError, PushErrorReason, Receipt};

@@ -31,6 +31,12 @@ impl<T> Quarantine<T> {
         self.blocked_until = Timestamp::ZERO;
     }
 
+    /// Takes in what is left of a record that was taken out.
+    pub(crate) fn put_back(&mut self, entry: Entry<T>, expiry: impl Fn(&Entry<T>) -> Timestamp) {
+        self.expires_at = self.expires_at.min(expiry(&entry));
+        self.groups.push_back(alloc::vec![entry]);
+    }
+
     /// When a group may go; `None` while there is none.
     pub(crate) fn ready_at(&self) -> Option<Timestamp> {
         (!self.groups.is_empty()).then_some(self.blocked_until)
@@ -90,6 +96,11 @@ impl<T> Quarantine<T> {
         }
         self.groups.retain(|group| !group.is_empty());
         left
+    }
+
+    /// Everything in it.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.groups.iter().flatten()
     }
 
     /// Limits have changed: look again.

@@ -65,8 +65,8 @@ impl Queue {
         let mut next = self.head;
         for &id in ids {
             let entry = pool.entry(id);
-            let (sequence, bytes) = (entry.sequence, entry.bytes());
-            while next != NIL && pool.entry(next).sequence < sequence {
+            let (rank, bytes) = (entry.rank(), entry.bytes());
+            while next != NIL && pool.entry(next).rank() < rank {
                 previous = next;
                 next = pool.link(next);
             }

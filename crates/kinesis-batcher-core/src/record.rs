@@ -19,16 +19,8 @@ impl PartitionKey {
     /// # Errors
     /// [`RecordError`] when the key is empty, longer than 256 characters, or not UTF-8.
     pub fn from_shared(key: Bytes) -> Result<Self, RecordError> {
-        let text = core::str::from_utf8(&key).map_err(|_| RecordError::PartitionKeyNotUtf8)?;
-        match text.len() {
-            0 => Err(RecordError::PartitionKeyEmpty),
-            // No character takes less than a byte, so short keys need no count.
-            1..=PARTITION_KEY_CHARS_MAX => Ok(Self(key)),
-            _ => match text.chars().count() {
-                0..=PARTITION_KEY_CHARS_MAX => Ok(Self(key)),
-                chars => Err(RecordError::PartitionKeyTooLong { chars }),
-            },
-        }
+        check_key(core::str::from_utf8(&key).map_err(|_| RecordError::PartitionKeyNotUtf8)?)?;
+        Ok(Self(key))
     }
 
     /// The key as text.
@@ -42,7 +34,8 @@ impl TryFrom<&str> for PartitionKey {
     type Error = RecordError;
 
     fn try_from(key: &str) -> Result<Self, RecordError> {
-        Self::from_shared(Bytes::copy_from_slice(key.as_bytes()))
+        check_key(key)?;
+        Ok(Self(Bytes::copy_from_slice(key.as_bytes())))
     }
 }
 
@@ -50,8 +43,9 @@ impl TryFrom<alloc::string::String> for PartitionKey {
     type Error = RecordError;
 
     fn try_from(key: alloc::string::String) -> Result<Self, RecordError> {
+        check_key(&key)?;
         // Spare capacity would be kept, and tracked in an allocation of its own, for as long as the record waits.
-        Self::from_shared(Bytes::from(key.into_bytes().into_boxed_slice()))
+        Ok(Self(Bytes::from(key.into_bytes().into_boxed_slice())))
     }
 }
 
@@ -186,6 +180,18 @@ impl fmt::Debug for Record {
             .field("partition_key_bytes", &self.partition_key.len())
             .field("hash_key_is_explicit", &self.hash_key_is_explicit)
             .finish()
+    }
+}
+
+/// Counts characters only where bytes do not decide: no character takes less than one.
+fn check_key(key: &str) -> Result<(), RecordError> {
+    match key.len() {
+        0 => Err(RecordError::PartitionKeyEmpty),
+        1..=PARTITION_KEY_CHARS_MAX => Ok(()),
+        _ => match key.chars().count() {
+            0..=PARTITION_KEY_CHARS_MAX => Ok(()),
+            chars => Err(RecordError::PartitionKeyTooLong { chars }),
+        },
     }
 }
 

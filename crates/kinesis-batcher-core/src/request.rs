@@ -21,7 +21,11 @@ pub struct Request<T> {
     /// The lanes of the entries, in order: neighbours share a run.
     pub(crate) runs: Vec<Run>,
     pub(crate) bytes: usize,
+    /// User records in the entries.
+    pub(crate) user_records: u64,
     pub(crate) sent_at: Timestamp,
+    /// Counts the maps: by which one it was routed.
+    pub(crate) map_version: u64,
 }
 
 /// Neighbouring entries of one lane.
@@ -32,7 +36,7 @@ pub(crate) struct Run {
 }
 
 impl<T> Request<T> {
-    /// How many records it has, 1 to 500.
+    /// How many Kinesis records it has, 1 to 500; an aggregate is one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a request is never empty")]
     pub fn len(&self) -> usize {
@@ -45,7 +49,7 @@ impl<T> Request<T> {
         self.bytes
     }
 
-    /// The records, in the order in which the response must answer them.
+    /// The Kinesis records, in the order in which the response must answer them.
     pub fn records(&self) -> impl ExactSizeIterator<Item = RequestRecord<'_>> + Clone {
         self.entries.iter().map(|entry| RequestRecord {
             data: &entry.data,
@@ -61,7 +65,7 @@ impl<T> fmt::Debug for Request<T> {
     }
 }
 
-/// One record of a request, as it goes over the wire.
+/// One Kinesis record of a request, as it goes over the wire.
 #[derive(Clone, Copy)]
 pub struct RequestRecord<'a> {
     data: &'a Bytes,

@@ -33,8 +33,10 @@ pub struct Stats {
     pub records_recovered: u64,
     /// Records, delivered or failed, of which an attempt with unknown outcome may have stored another copy.
     pub records_possibly_duplicated: u64,
-    /// Times that a shard throttled a record.
+    /// Times that a shard throttled a Kinesis record: a record, or an aggregate of several.
     pub records_throttled: u64,
+    /// Kinesis records stored: records that went by themselves, and aggregates.
+    pub kinesis_records_delivered: u64,
     /// Bytes of data and partition keys taken in.
     pub bytes_accepted: u64,
     /// Bytes of data and partition keys delivered.
@@ -80,13 +82,13 @@ pub struct ShardStats {
     pub records_held: u64,
     /// Bytes of data and partition keys, queued and in flight.
     pub bytes_held: u64,
-    /// Records sent to it, attempts counted one by one.
+    /// Kinesis records sent to it (an aggregate is one), attempts counted one by one.
     pub records_sent: u64,
     /// Bytes sent to it, attempts counted one by one.
     pub bytes_sent: u64,
-    /// Records it stored.
+    /// Kinesis records it stored.
     pub records_delivered: u64,
-    /// Times that it throttled a record.
+    /// Times that it throttled a Kinesis record.
     pub records_throttled: u64,
     /// Records a second it may be sent; `None` without a limit.
     pub records_per_second: Option<u64>,

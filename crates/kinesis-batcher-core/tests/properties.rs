@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use kinesis_aggregation::{Decoded, decode};
 use kinesis_batcher_core::{
     Batcher, Config, Event, HashKey, Record, RecordOutcome, Request, RequestError, Response, ServiceError,
     Shard, ShardLimit, ShardMap, Timestamp,
@@ -72,9 +73,20 @@ fn config() -> impl Strategy<Value = Config> {
         prop::option::of(1u64..2_000),
         prop::option::of(1u32..5),
         (10_000usize..2_000_000, 1usize..400),
+        (any::<bool>(), 1_024usize..20_000, 1usize..50),
     )
         .prop_map(
-            |(linger, in_flight, records, bytes, limit, time_to_live, attempts, (buffer, buffer_records))| {
+            |(
+                linger,
+                in_flight,
+                records,
+                bytes,
+                limit,
+                time_to_live,
+                attempts,
+                (buffer, buffer_records),
+                (aggregation, aggregate_bytes, aggregate_records),
+            )| {
                 Config::builder()
                     .linger(Duration::from_micros(linger))
                     .in_flight_requests_max(in_flight)
@@ -85,6 +97,9 @@ fn config() -> impl Strategy<Value = Config> {
                     .attempts_max(attempts)
                     .buffer_bytes_max(buffer)
                     .buffer_records_max(buffer_records)
+                    .aggregation(aggregation)
+                    .aggregate_bytes_max(aggregate_bytes)
+                    .aggregate_records_max(aggregate_records)
                     .build()
                     .expect("each range above is within the allowed")
             },
@@ -195,13 +210,14 @@ impl Model {
             return;
         }
         let (_, request) = self.in_flight.remove(which % self.in_flight.len());
-        let tags: Vec<u64> = request.records().map(|record| tag_of(record.data())).collect();
+        let first_tags: Vec<u64> = request.records().map(|record| tags_of(record.data())[0]).collect();
+        let tags: Vec<u64> = request.records().flat_map(|record| tags_of(record.data())).collect();
         let outcome = match answer {
             Answer::Each(seed) => {
-                Ok(Response::new(tags.iter().map(|&tag| self.outcome(tag, *seed)).collect()))
+                Ok(Response::new(first_tags.iter().map(|&tag| self.outcome(tag, *seed)).collect()))
             }
             Answer::WrongLength(length) => {
-                let length = if *length == tags.len() { length + 1 } else { *length };
+                let length = if *length == request.len() { length + 1 } else { *length };
                 Ok(Response::new(vec![self.outcome(0, 0); length]))
             }
             Answer::Refused(status, code) => {
@@ -210,7 +226,7 @@ impl Model {
             Answer::NotSent => Err(RequestError::not_sent("no route")),
             Answer::Unknown => Err(RequestError::outcome_unknown("reset")),
         };
-        if matches!(answer, Answer::Refused(400, "ValidationException")) && tags.len() > 1 {
+        if matches!(answer, Answer::Refused(400, "ValidationException")) && request.len() > 1 {
             for tag in tags {
                 *self.rejected.entry(tag).or_default() += 1;
             }
@@ -229,6 +245,18 @@ impl Model {
                 sequence_number: "7".into(),
             },
         }
+    }
+
+    fn stored_where_it_belongs(&self, request: &Request<u64>) -> Response {
+        let map = self.batcher.shard_map();
+        let outcomes = request.records().map(|record| {
+            let key =
+                record.explicit_hash_key().or_else(|| record.partition_key().map(HashKey::of_partition_key));
+            let owner = map.shards().get(map.index_of(key.unwrap_or(HashKey::MIN)));
+            let shard_id = owner.map_or("shardId-000000000000".into(), |owner| owner.id.clone());
+            RecordOutcome::Stored { shard_id, sequence_number: "7".into() }
+        });
+        Response::new(outcomes.collect())
     }
 
     fn reshard(&mut self, cuts: &[u128]) {
@@ -271,7 +299,12 @@ impl Model {
             held_bytes <= self.config.buffer_bytes_max()
                 && self.held.len() <= self.config.buffer_records_max()
         );
-        let in_flight: usize = self.in_flight.iter().map(|(_, request)| request.len()).sum();
+        let in_flight: usize = self
+            .in_flight
+            .iter()
+            .flat_map(|(_, request)| request.records())
+            .map(|record| tags_of(record.data()).len())
+            .sum();
         assert_eq!(stats.records_in_flight, in_flight as u64);
         assert_eq!(stats.records_queued + stats.records_in_flight, self.held.len() as u64, "I12");
         assert!(
@@ -306,8 +339,7 @@ impl Model {
             .sum();
         assert_eq!(bytes, request.bytes());
         assert!(bytes <= self.config.request_bytes_max() || request.len() == 1, "I2");
-        for record in request.records() {
-            let tag = tag_of(record.data());
+        for tag in request.records().flat_map(|record| tags_of(record.data())) {
             let (accepted_at, _) = self.held[&tag];
             if let Some(time_to_live) = self.config.time_to_live() {
                 assert!(
@@ -364,15 +396,20 @@ impl Model {
                 self.wait_for_deadline();
             } else {
                 let (_, request) = self.in_flight.remove(0);
-                let stored =
-                    RecordOutcome::Stored { shard_id: "stays-0".into(), sequence_number: "7".into() };
-                let response = Response::new(vec![stored; request.len()]);
+                let response = self.stored_where_it_belongs(&request);
                 self.batcher.handle_response(self.now, request, Ok(response));
                 self.poll();
             }
         }
         assert_eq!(self.ended.len() as u64, self.next_tag, "I1: every accepted tag came back");
         assert!(self.batcher.poll_timeout().is_none());
+    }
+}
+
+fn tags_of(data: &[u8]) -> Vec<u64> {
+    match decode(data) {
+        Decoded::Aggregate(aggregate) => aggregate.iter().map(|member| tag_of(member.data)).collect(),
+        _ => vec![tag_of(data)],
     }
 }
 

@@ -1,6 +1,7 @@
 //! Building requests.
 
-use crate::entry::Entry;
+use crate::entry::{Entry, EntryId};
+use crate::error_code::ServiceError;
 use crate::event::FailureReason;
 use crate::request::{Request, Run};
 use crate::time::Timestamp;
@@ -34,7 +35,7 @@ impl<T> Batcher<T> {
         }
         self.gate.sent();
         self.stats.requests_sent += 1;
-        self.stats.records_in_flight += request.entries.len() as u64;
+        self.stats.records_in_flight += request.user_records;
         debug_assert!(
             request.bytes <= self.config.request_bytes_max() || request.entries.len() == 1,
             "I2: only a single record may be larger than a request"
@@ -50,7 +51,7 @@ impl<T> Batcher<T> {
 
     fn blank_request(&mut self) -> Request<T> {
         let (entries, runs) = self.spare.pop().unwrap_or_default();
-        Request { entries, runs, bytes: 0, sent_at: self.now }
+        Request { entries, runs, bytes: 0, user_records: 0, sent_at: self.now, map_version: self.map_version }
     }
 
     fn fill_from_lanes(&mut self, request: &mut Request<T>) {
@@ -77,8 +78,8 @@ impl<T> Batcher<T> {
     fn take_from_lane(&mut self, index: u32, request: &mut Request<T>) -> Stop {
         let time_to_live = self.config.time_to_live();
         loop {
+            let Some(id) = self.next_of_lane(index) else { return Stop::LaneExhausted };
             let lane = self.lanes.lane_mut(index);
-            let Some(id) = lane.queue.head() else { return Stop::LaneExhausted };
             let entry = self.pool.entry(id);
             let bytes = entry.bytes();
             if time_to_live.is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now) {
@@ -102,7 +103,30 @@ impl<T> Batcher<T> {
             lane.queue.pop_front(&self.pool, bytes);
             lane.counters.bytes_sent += bytes as u64;
             let entry = self.pool.remove(id);
-            self.add_to(request, entry, bytes);
+            self.add_to(request, index, entry, bytes);
+        }
+    }
+
+    /// The entry at the head of a detached lane. What is still being aggregated counts once it has lingered.
+    fn next_of_lane(&mut self, index: u32) -> Option<EntryId> {
+        let lane = self.lanes.lane(index);
+        if lane.queue.is_empty() {
+            let (accepted_at, sequence) = lane.oldest(&self.pool)?;
+            if !self.lanes.is_due(self.now, accepted_at, sequence) {
+                return None;
+            }
+            self.close_detached_aggregate(index);
+        }
+        self.lanes.lane(index).queue.head()
+    }
+
+    /// Ends the aggregate of a detached lane and queues it.
+    pub(super) fn close_detached_aggregate(&mut self, index: u32) {
+        let lane = self.lanes.lane_mut(index);
+        if let Some(entry) = lane.open.as_mut().and_then(|open| open.close()) {
+            let bytes = entry.bytes();
+            let id = self.pool.insert(entry);
+            lane.queue.push_back(&mut self.pool, id, bytes);
         }
     }
 
@@ -127,15 +151,18 @@ impl<T> Batcher<T> {
         for entry in group.unwrap_or_default() {
             let (lane, bytes) = (self.lane_of(entry.hash_key), entry.bytes());
             let state = self.lanes.lane_mut(lane);
-            state.held.add(bytes);
+            state.held.add(entry.held());
             state.counters.bytes_sent += bytes as u64;
-            self.add_to(request, entry, bytes);
+            self.add_to(request, lane, entry, bytes);
             self.close_run(request, lane, 1);
         }
     }
 
-    fn add_to(&mut self, request: &mut Request<T>, mut entry: Entry<T>, bytes: usize) {
-        self.stats.records_retried += u64::from(entry.attempts > 0);
+    fn add_to(&mut self, request: &mut Request<T>, lane: u32, mut entry: Entry<T>, bytes: usize) {
+        let user_records = entry.held().records;
+        self.stats.records_retried += if entry.attempts > 0 { user_records } else { 0 };
+        self.lanes.lane_mut(lane).records_in_flight += user_records;
+        request.user_records += user_records;
         entry.attempts += 1;
         debug_assert!(
             self.config.attempts_max().is_none_or(|max| entry.attempts <= max),
@@ -162,16 +189,43 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// Fails the record at the head of a detached lane, whose time is up.
+    /// Fails what has expired of the entry at the head of a detached lane. Of an aggregate, that may be a part.
     pub(super) fn expire_head(&mut self, index: u32) {
         let lane = self.lanes.lane_mut(index);
         let Some(id) = lane.queue.head() else { return };
         let bytes = self.pool.entry(id).bytes();
         lane.queue.pop_front(&self.pool, bytes);
-        lane.held.subtract(bytes);
-        let last_error = lane.last_error.clone().or_else(|| self.last_error.clone());
         let entry = self.pool.remove(id);
-        self.fail(entry, FailureReason::Expired { last_error });
+        lane.held.subtract(entry.held());
+        let last_error = lane.last_error.clone().or_else(|| self.last_error.clone());
+        if let Some(rest) = self.fail_expired(entry, last_error) {
+            let lane = self.lanes.lane_mut(index);
+            lane.held.add(rest.held());
+            let id = self.pool.insert(rest);
+            lane.queue.merge(&mut self.pool, &[id]);
+        }
+    }
+
+    /// Fails the user records of the entry whose time is up; gives back those whose time is not.
+    pub(super) fn fail_expired(
+        &mut self,
+        entry: Entry<T>,
+        last_error: Option<ServiceError>,
+    ) -> Option<Entry<T>> {
+        let reason = FailureReason::Expired { last_error };
+        let time_to_live = self.config.time_to_live()?;
+        let now = self.now;
+        let alive = |accepted_at: Timestamp| accepted_at.after(time_to_live) > now;
+        if !entry.has_any(alive) {
+            self.fail(entry, &reason);
+            return None;
+        }
+        let (live, expired) = self.divide(entry, |_, accepted_at| alive(accepted_at));
+        for entry in expired {
+            self.fail(entry, &reason);
+        }
+        debug_assert!(live.len() <= 1, "a part of an aggregate fits where the whole did");
+        live.into_iter().next()
     }
 
     /// Fails the quarantined records whose time is up.
@@ -185,7 +239,9 @@ impl<T> Batcher<T> {
             |entry: &Entry<T>| time_to_live.map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
         for entry in self.quarantine.extract(|entry| expiry(entry) <= now, expiry) {
             let last_error = self.last_error.clone();
-            self.fail(entry, FailureReason::Expired { last_error });
+            if let Some(rest) = self.fail_expired(entry, last_error) {
+                self.quarantine.put_back(rest, expiry);
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The state machine as a whole: the public face, and what its parts share.
 
+mod enqueue;
 mod fill;
+mod misplaced;
 mod reshard;
 mod settle;
 mod timeouts;
@@ -10,15 +12,16 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::fmt;
 
+use crate::aggregate::dissolve;
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::entry::{Entry, EntryPool};
 use crate::error_code::ServiceError;
-use crate::event::{Event, Failure, FailureReason, PushError, PushErrorReason};
+use crate::event::{Event, Failure, FailureReason, PushError};
 use crate::gate::Gate;
 use crate::hash_key::HashKey;
-use crate::lane::{Held, Limits};
+use crate::lane::Limits;
 use crate::lanes::Lanes;
 use crate::quarantine::Quarantine;
 use crate::record::Record;
@@ -29,6 +32,7 @@ use crate::shard_map::ShardMap;
 use crate::stats::{ShardStats, Stats};
 use crate::time::Timestamp;
 
+use misplaced::Misplaced;
 use reshard::Staleness;
 
 /// A Kinesis producer without I/O: records in, requests and events out.
@@ -41,7 +45,7 @@ pub struct Batcher<T> {
     map: ShardMap,
     /// The lane of each shard, by its index in the map; one lane where shards are not known.
     lane_of_shard: Vec<u32>,
-    lanes: Lanes,
+    lanes: Lanes<T>,
     pool: EntryPool<T>,
     quarantine: Quarantine<T>,
     buffer: Buffer,
@@ -52,6 +56,9 @@ pub struct Batcher<T> {
     /// Vectors of requests that came back, to be filled again.
     spare: Vec<(Vec<Entry<T>>, Vec<Run>)>,
     staleness: Staleness,
+    misplaced: Vec<Misplaced<T>>,
+    /// Counts the maps taken in.
+    map_version: u64,
     /// The last failure of a whole request, told with records that expire.
     last_error: Option<ServiceError>,
     rng: Rng,
@@ -91,6 +98,8 @@ impl<T> Batcher<T> {
             events: VecDeque::new(),
             spare: Vec::new(),
             staleness: Staleness::new(),
+            misplaced: Vec::new(),
+            map_version: 0,
             last_error: None,
             rng: Rng::new(seed),
             now,
@@ -111,19 +120,13 @@ impl<T> Batcher<T> {
     pub fn push(&mut self, now: Timestamp, record: Record, tag: T) -> Result<(), PushError<T>> {
         self.observe(now);
         let lane = self.lane_of(record.hash_key);
-        if let Err(reason) = self.admit(&record, lane) {
-            return Err(PushError { reason, record, tag });
+        match self.admit(&record, lane) {
+            Ok(carriage) => {
+                self.enqueue(lane, record, tag, carriage);
+                Ok(())
+            }
+            Err(reason) => Err(PushError { reason, record, tag }),
         }
-        let bytes = record.bytes();
-        let entry = Entry::new(record, tag, self.now, self.next_sequence);
-        self.next_sequence += 1;
-        self.stats.records_accepted += 1;
-        self.stats.bytes_accepted += bytes as u64;
-        let id = self.pool.insert(entry);
-        self.lanes.lane_mut(lane).held.add(bytes);
-        self.lanes.append(&mut self.pool, self.now, lane, id, bytes);
-        self.arm_expiry(lane);
-        Ok(())
     }
 
     /// Makes everything queued due now. Limits and back-offs still hold.
@@ -146,6 +149,7 @@ impl<T> Batcher<T> {
         self.observe(now);
         self.phase = self.phase.max(Phase::Aborted);
         let mut queued = self.quarantine.extract(|_| true, |_| Timestamp::MAX);
+        queued.extend(self.take_misplaced());
         for index in 0..self.lane_of_shard.len() {
             let lane = self.lane_of_shard[index];
             let ids = self.take_queue(lane);
@@ -153,7 +157,7 @@ impl<T> Batcher<T> {
         }
         queued.sort_unstable_by_key(|entry| entry.sequence);
         for entry in queued {
-            self.fail(entry, FailureReason::Aborted);
+            self.fail(entry, &FailureReason::Aborted);
         }
         self.finish();
     }
@@ -231,7 +235,7 @@ impl<T> Batcher<T> {
             let rates = lane.limits.as_ref().map(Limits::rates);
             ShardStats {
                 shard_id: lane.shard_id.clone(),
-                records_queued: lane.queue.len() as u64,
+                records_queued: lane.held.records - lane.records_in_flight,
                 records_held: lane.held.records,
                 bytes_held: lane.held.bytes,
                 records_sent: lane.counters.records_sent,
@@ -241,7 +245,7 @@ impl<T> Batcher<T> {
                 records_per_second: rates.map(|rates| rates.records_per_second),
                 bytes_per_second: rates.map(|rates| rates.bytes_per_second),
                 blocked_until: Some(lane.blocked_until).filter(|&until| until > self.now),
-                oldest_accepted_at: lane.queue.head().map(|id| self.pool.entry(id).accepted_at),
+                oldest_accepted_at: lane.oldest(&self.pool).map(|(accepted_at, _)| accepted_at),
             }
         })
     }
@@ -275,30 +279,12 @@ impl<T> Batcher<T> {
         self.lane_of_shard[self.map.index_of(key)]
     }
 
-    fn admit(&mut self, record: &Record, lane: u32) -> Result<(), PushErrorReason> {
-        if self.phase >= Phase::Closed {
-            return Err(PushErrorReason::Closed);
-        }
-        if record.partition_key.is_empty() && !self.map.is_auto() {
-            return Err(PushErrorReason::PartitionKeyMissing);
-        }
-        let bytes = record.bytes();
-        let bytes_max = self.map.record_bytes_max().min(self.buffer.bytes_max());
-        if bytes > bytes_max {
-            return Err(PushErrorReason::TooLarge { bytes, bytes_max });
-        }
-        let shard: Option<Held> = (self.lane_of_shard.len() > 1).then(|| self.lanes.lane(lane).held);
-        let admitted = self.buffer.admit(bytes, shard, self.events.len());
-        self.stats.records_refused += u64::from(admitted.is_err());
-        admitted
-    }
-
-    /// Lets a record go that will not be sent any more.
-    fn fail(&mut self, entry: Entry<T>, reason: FailureReason) {
-        let bytes = entry.bytes();
-        self.buffer.release(bytes);
-        self.stats.records_failed += 1;
-        let counter = match &reason {
+    /// Lets a record, or all of an aggregate, go that will not be sent any more.
+    fn fail(&mut self, entry: Entry<T>, reason: &FailureReason) {
+        let held = entry.held();
+        self.buffer.release(held);
+        self.stats.records_failed += held.records;
+        let counter = match reason {
             FailureReason::Expired { .. } => &mut self.stats.records_expired,
             FailureReason::AttemptsExhausted(_) => &mut self.stats.records_exhausted,
             FailureReason::Permanent(_) => &mut self.stats.records_permanent,
@@ -307,11 +293,13 @@ impl<T> Batcher<T> {
             | FailureReason::TooLarge { .. }
             | FailureReason::PartitionKeyMissing => &mut self.stats.records_rejected,
         };
-        *counter += 1;
-        self.stats.records_possibly_duplicated += u64::from(entry.possible_duplicate);
-        let failure = Failure { reason, attempts: entry.attempts, possibly_stored: entry.possible_duplicate };
-        let (record, tag) = entry.into_record();
-        self.events.push_back(Event::Failed { tag, record, failure });
+        *counter += held.records;
+        self.stats.records_possibly_duplicated += if entry.possible_duplicate { held.records } else { 0 };
+        let (attempts, possibly_stored) = (entry.attempts, entry.possible_duplicate);
+        for (record, member) in dissolve(entry) {
+            let failure = Failure { reason: reason.clone(), attempts, possibly_stored };
+            self.events.push_back(Event::Failed { tag: member.tag, record, failure });
+        }
     }
 
     /// Ends every input: says what has become true, and checks what must be.

@@ -5,10 +5,13 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
-use crate::entry::{Entry, EntryId};
+use crate::aggregate::{all_belong, dissolve};
+use crate::entry::{Content, Entry, EntryId, Member};
 use crate::event::{Event, FailureReason};
+use crate::hash_key::HashKey;
 use crate::lane::{Lane, Limits, Rates};
 use crate::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
+use crate::record::Record;
 use crate::shard_id::ShardId;
 use crate::shard_map::ShardMap;
 use crate::time::Timestamp;
@@ -25,6 +28,11 @@ pub(super) struct Staleness {
 impl Staleness {
     pub(super) fn new() -> Self {
         Self { quiet_until: Timestamp::ZERO, wait: WAIT_BASE }
+    }
+
+    /// Not to be told again before this.
+    pub(super) fn quiet_until(&self) -> Timestamp {
+        self.quiet_until
     }
 
     /// Whether to tell now. Each telling doubles the silence after it.
@@ -59,6 +67,7 @@ impl<T> Batcher<T> {
             return;
         }
         self.staleness.refreshed();
+        self.map_version += 1;
         let old_map = core::mem::replace(&mut self.map, map);
         let old_lanes = core::mem::take(&mut self.lane_of_shard);
         let rates = self.rates();
@@ -101,25 +110,32 @@ impl<T> Batcher<T> {
         {
             self.fail_what_the_stream_no_longer_takes();
         }
-        self.quarantine.unblock();
+        self.requarantine();
+        self.place_misplaced();
     }
 
-    /// Puts records where the present map sends them.
+    /// Puts entries where the present map sends them. Aggregates are divided where shards are.
     pub(super) fn route(&mut self, ids: &[EntryId]) {
-        let mut routed: Vec<(u32, u64, EntryId)> = ids
-            .iter()
-            .map(|&id| {
-                let entry = self.pool.entry(id);
-                (self.lane_of(entry.hash_key), entry.sequence, id)
-            })
-            .collect();
+        let mut routed: Vec<(u32, (Timestamp, u64), EntryId)> = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let entry = self.pool.entry(id);
+            let (lane, rank) = (self.lane_of(entry.hash_key), entry.rank());
+            if self.is_of_lane(entry, lane) {
+                routed.push((lane, rank, id));
+                continue;
+            }
+            let entry = self.pool.remove(id);
+            for part in self.divide_by_lane(entry) {
+                routed.push((self.lane_of(part.hash_key), part.rank(), self.pool.insert(part)));
+            }
+        }
         routed.sort_unstable();
         for run in routed.chunk_by(|left, right| left.0 == right.0) {
             let lane = run[0].0;
             let ids: Vec<EntryId> = run.iter().map(|&(_, _, id)| id).collect();
             for &id in &ids {
-                let bytes = self.pool.entry(id).bytes();
-                self.lanes.lane_mut(lane).held.add(bytes);
+                let held = self.pool.entry(id).held();
+                self.lanes.lane_mut(lane).held.add(held);
             }
             self.lanes.put_back(&mut self.pool, self.now, lane, &ids);
             self.arm_expiry(lane);
@@ -129,25 +145,105 @@ impl<T> Batcher<T> {
     /// Takes all that waits in a lane; it stays in the pool, and off the lane's account.
     pub(super) fn take_queue(&mut self, lane: u32) -> Vec<EntryId> {
         self.lanes.detach(lane);
+        self.close_detached_aggregate(lane);
         let state = self.lanes.lane_mut(lane);
         let ids: Vec<EntryId> = state.queue.ids(&self.pool).collect();
         state.queue.clear();
+        // The next aggregate may be for another kind of stream.
+        state.open = None;
         for &id in &ids {
-            state.held.subtract(self.pool.entry(id).bytes());
+            state.held.subtract(self.pool.entry(id).held());
         }
         ids
     }
 
-    /// Asks for a new map when a record was stored by a shard that the present one would not have sent it to. It is
-    /// stored all the same: sending it again would double it.
-    pub(super) fn check_shard(&mut self, lane: u32, entry: &Entry<T>, stored_by: &ShardId) {
-        let Some(predicted) = &self.lanes.lane(lane).shard_id else { return };
-        if predicted == stored_by {
+    /// Divides an entry's user records among entries of their own: those that are `chosen`, and the others.
+    pub(super) fn divide(
+        &self,
+        entry: Entry<T>,
+        chosen: impl Fn(HashKey, Timestamp) -> bool,
+    ) -> (Vec<Entry<T>>, Vec<Entry<T>>) {
+        let history = History::of(&entry);
+        let (chosen, others): (Vec<_>, Vec<_>) = dissolve(entry)
+            .into_iter()
+            .partition(|(record, member)| chosen(record.hash_key, member.accepted_at));
+        (self.assemble(chosen, history), self.assemble(others, history))
+    }
+
+    /// Divides an entry where the present map divides the shards of its user records.
+    fn divide_by_lane(&self, entry: Entry<T>) -> Vec<Entry<T>> {
+        let history = History::of(&entry);
+        let mut by_lane: BTreeMap<u32, Vec<(Record, Member<T>)>> = BTreeMap::new();
+        for (record, member) in dissolve(entry) {
+            let single_lane = self.map.shards().is_empty() && !self.map.is_auto();
+            // Where shards are not known, every record goes by itself: no two can be said to share one.
+            let group = if single_lane { by_lane.len() as u32 } else { self.lane_of(record.hash_key) };
+            by_lane.entry(group).or_default().push((record, member));
+        }
+        by_lane.into_values().flat_map(|members| self.assemble(members, history)).collect()
+    }
+
+    /// Aggregates user records again, with the history of what they were in before.
+    fn assemble(&self, members: Vec<(Record, Member<T>)>, history: History) -> Vec<Entry<T>> {
+        let mut open = self.new_aggregate();
+        let mut entries = Vec::new();
+        for (record, member) in members {
+            let mut refused = open.push(record, member, history.sequence).err();
+            if refused.is_some() {
+                entries.extend(open.close());
+            }
+            if let Some((record, member)) = refused.take()
+                && let Err((record, member)) = open.push(record, member, history.sequence)
+            {
+                entries.push(Entry::new(record, member.tag, member.accepted_at, history.sequence));
+            }
+        }
+        entries.extend(open.close());
+        for entry in &mut entries {
+            entry.attempts = history.attempts;
+            entry.possible_duplicate = history.possible_duplicate;
+            entry.misplacements = history.misplacements;
+        }
+        entries
+    }
+
+    /// Whether all of the entry may go to this lane under the present map.
+    fn is_of_lane(&self, entry: &Entry<T>, lane: u32) -> bool {
+        if matches!(entry.content, Content::Record(_)) {
+            return true;
+        }
+        if self.map.shards().is_empty() {
+            // Only streams that spread records themselves take aggregates of any keys, and those have no outer key.
+            return self.map.is_auto() && entry.partition_key.is_empty();
+        }
+        !entry.partition_key.is_empty() && all_belong(entry, |key| self.lane_of(key) == lane)
+    }
+
+    /// Divides what is under suspicion by the present map.
+    fn requarantine(&mut self) {
+        self.quarantine.unblock();
+        let map = &self.map;
+        let whole = |entry: &Entry<T>| self.is_of_lane(entry, self.lane_of(entry.hash_key));
+        if !self.config.aggregation() || map.is_auto() {
             return;
         }
-        let owner = self.map.shards().get(self.map.index_of(entry.hash_key));
-        let stale = owner.is_some_and(|owner| owner.id != *stored_by);
-        if stale && self.phase < Phase::Drained && self.staleness.tell(self.now) {
+        let straddling: Vec<bool> = self.quarantine.entries().map(|entry| !whole(entry)).collect();
+        if !straddling.contains(&true) {
+            return;
+        }
+        let time_to_live = self.config.time_to_live();
+        let expiry =
+            |entry: &Entry<T>| time_to_live.map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
+        for entry in self.quarantine.extract(|entry| matches!(entry.content, Content::Aggregate(_)), expiry) {
+            for part in self.divide_by_lane(entry) {
+                self.quarantine.put_back(part, expiry);
+            }
+        }
+    }
+
+    /// Asks for a new map, unless one was asked for just now.
+    pub(super) fn ask_for_a_map(&mut self) {
+        if self.phase < Phase::Drained && self.staleness.tell(self.now) {
             self.events.push_back(Event::ShardMapStale);
         }
     }
@@ -169,7 +265,8 @@ impl<T> Batcher<T> {
             if entry.bytes() > bytes_max {
                 return Some(FailureReason::TooLarge { bytes: entry.bytes(), bytes_max });
             }
-            (key_needed && entry.partition_key.is_empty()).then_some(FailureReason::PartitionKeyMissing)
+            (key_needed && entry.partition_key.is_empty() && matches!(entry.content, Content::Record(_)))
+                .then_some(FailureReason::PartitionKeyMissing)
         };
         let time_to_live = self.config.time_to_live();
         let expiry =
@@ -185,8 +282,28 @@ impl<T> Batcher<T> {
         refused.sort_unstable_by_key(|entry| entry.sequence);
         for entry in refused {
             if let Some(reason) = reason(&entry) {
-                self.fail(entry, reason);
+                self.fail(entry, &reason);
             }
+        }
+    }
+}
+
+/// What is remembered of the attempts to send an entry.
+#[derive(Clone, Copy)]
+struct History {
+    sequence: u64,
+    attempts: u32,
+    possible_duplicate: bool,
+    misplacements: u8,
+}
+
+impl History {
+    fn of<T>(entry: &Entry<T>) -> Self {
+        Self {
+            sequence: entry.sequence,
+            attempts: entry.attempts,
+            possible_duplicate: entry.possible_duplicate,
+            misplacements: entry.misplacements,
         }
     }
 }

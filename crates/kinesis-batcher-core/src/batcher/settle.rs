@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use crate::entry::{Entry, EntryId};
+use crate::entry::{Content, Entry, EntryId};
 use crate::error_code::{ErrorClass, ServiceError};
 use crate::event::{Event, FailureReason, Receipt};
 use crate::lane::LaneState;
@@ -17,7 +17,7 @@ use super::{Batcher, Phase};
 
 impl<T> Batcher<T> {
     pub(super) fn settle(&mut self, request: Request<T>, outcome: Result<Response, RequestError>) {
-        self.stats.records_in_flight -= request.entries.len() as u64;
+        self.stats.records_in_flight -= request.user_records;
         match outcome {
             Ok(response) if response.outcomes.len() == request.entries.len() => {
                 self.settle_each(request, response);
@@ -39,7 +39,7 @@ impl<T> Batcher<T> {
         self.stats.requests_answered += 1;
         self.gate.answered();
         self.last_error = None;
-        let Request { mut entries, runs, sent_at, .. } = request;
+        let Request { mut entries, runs, sent_at, map_version, .. } = request;
         let mut settled = entries.drain(..).zip(response.outcomes);
         for &run in &runs {
             let lane = self.lanes.lane_mut(run.lane);
@@ -50,12 +50,13 @@ impl<T> Batcher<T> {
                 self.leave_lane(run.lane, &entry);
                 self.settle_one(run.lane, entry, outcome, &mut verdict, &mut again);
             }
-            self.settle_run(run, sent_at, verdict, &again);
+            self.settle_run(run, sent_at, map_version, verdict, &again);
         }
         drop(settled);
         self.recycle(entries, runs);
     }
 
+    #[inline]
     fn settle_one(
         &mut self,
         lane: u32,
@@ -67,8 +68,7 @@ impl<T> Batcher<T> {
         let error = match outcome {
             RecordOutcome::Stored { shard_id, sequence_number } => {
                 verdict.stored += 1;
-                self.check_shard(lane, &entry, &shard_id);
-                return self.deliver(entry, shard_id, sequence_number);
+                return self.stored(lane, entry, shard_id, sequence_number);
             }
             RecordOutcome::Failed(error) => error,
             RecordOutcome::Unknown => {
@@ -80,8 +80,8 @@ impl<T> Batcher<T> {
             }
         };
         match error.code().class() {
-            ErrorClass::Permanent => self.fail(entry, FailureReason::Permanent(error)),
-            ErrorClass::Rejected => self.fail(entry, FailureReason::Rejected(error)),
+            ErrorClass::Permanent => self.fail(entry, &FailureReason::Permanent(error)),
+            ErrorClass::Rejected => self.fail(entry, &FailureReason::Rejected(error)),
             class => {
                 verdict.throttled += u64::from(class == ErrorClass::Throttled);
                 self.try_again(entry, &error, again);
@@ -91,7 +91,14 @@ impl<T> Batcher<T> {
     }
 
     /// Draws the conclusions for the lane of a run, and puts back what is to be sent again.
-    fn settle_run(&mut self, run: Run, sent_at: Timestamp, verdict: RunVerdict, again: &[EntryId]) {
+    fn settle_run(
+        &mut self,
+        run: Run,
+        sent_at: Timestamp,
+        map_version: u64,
+        verdict: RunVerdict,
+        again: &[EntryId],
+    ) {
         self.stats.records_throttled += verdict.throttled;
         let lane = self.lanes.lane_mut(run.lane);
         lane.counters.records_delivered += verdict.stored;
@@ -103,9 +110,10 @@ impl<T> Batcher<T> {
         if let Some(error) = verdict.waits_for {
             lane.backs_off(self.now, sent_at, error, &mut self.rng);
         }
-        self.put_back(run.lane, again);
-        if must_wait && again.is_empty() && self.lanes.lane(run.lane).state != LaneState::Retired {
-            // What waits there must wait too, though nothing came back to it.
+        self.put_back(run.lane, map_version, again);
+        if must_wait && self.lanes.lane(run.lane).state != LaneState::Retired {
+            // What waits there must wait too, though nothing of the run may have come back to it: records that a newer
+            // map sends elsewhere, or that were handed back.
             self.lanes.detach(run.lane);
             self.lanes.reschedule(&self.pool, self.now, run.lane);
         }
@@ -126,16 +134,16 @@ impl<T> Batcher<T> {
             ErrorClass::Rejected | ErrorClass::Permanent => self.gate.answered(),
             _ => self.gate.failed(self.now, request.sent_at, &mut self.rng),
         }
-        let Request { mut entries, runs, sent_at, .. } = request;
+        let Request { mut entries, runs, sent_at, map_version, .. } = request;
         if !error.is_outcome_unknown() {
             self.give_back_limits(&entries, &runs, sent_at);
         }
         match error.class() {
-            ErrorClass::Rejected => self.quarantine(&mut entries, &runs, error.error()),
-            ErrorClass::Permanent => self.end_each(&mut entries, &runs, |batcher, entry, _| {
-                batcher.fail(entry, FailureReason::Permanent(error.error().clone()));
+            ErrorClass::Rejected => self.quarantine(&mut entries, &runs, map_version, error.error()),
+            ErrorClass::Permanent => self.end_each(&mut entries, &runs, map_version, |batcher, entry, _| {
+                batcher.fail(entry, &FailureReason::Permanent(error.error().clone()));
             }),
-            _ => self.end_each(&mut entries, &runs, |batcher, mut entry, again| {
+            _ => self.end_each(&mut entries, &runs, map_version, |batcher, mut entry, again| {
                 entry.possible_duplicate |= error.is_outcome_unknown();
                 batcher.try_again(entry, error.error(), again);
             }),
@@ -148,6 +156,7 @@ impl<T> Batcher<T> {
         &mut self,
         entries: &mut Vec<Entry<T>>,
         runs: &[Run],
+        map_version: u64,
         mut end: impl FnMut(&mut Self, Entry<T>, &mut Vec<EntryId>),
     ) {
         let mut entries = entries.drain(..);
@@ -159,25 +168,31 @@ impl<T> Batcher<T> {
                 self.leave_lane(run.lane, &entry);
                 end(self, entry, &mut again);
             }
-            self.put_back(run.lane, &again);
+            self.put_back(run.lane, map_version, &again);
             self.lanes.vacate_if_unused(run.lane);
         }
     }
 
     /// Something in the request is wrong. One record: it is at fault. More: look for it in halves.
-    fn quarantine(&mut self, entries: &mut Vec<Entry<T>>, runs: &[Run], error: &ServiceError) {
+    fn quarantine(
+        &mut self,
+        entries: &mut Vec<Entry<T>>,
+        runs: &[Run],
+        map_version: u64,
+        error: &ServiceError,
+    ) {
         let alone = entries.len() == 1;
         let mut suspects = Vec::with_capacity(entries.len());
         let aborted = self.phase >= Phase::Aborted;
-        self.end_each(entries, runs, |batcher, mut entry, _| {
+        self.end_each(entries, runs, map_version, |batcher, mut entry, _| {
             if alone {
-                batcher.fail(entry, FailureReason::Rejected(error.clone()));
+                batcher.fail(entry, &FailureReason::Rejected(error.clone()));
                 return;
             }
             // The service looked at the request and not at this record: the attempt does not count against it.
             entry.attempts -= 1;
             if aborted {
-                batcher.fail(entry, FailureReason::Aborted);
+                batcher.fail(entry, &FailureReason::Aborted);
             } else {
                 suspects.push(entry);
             }
@@ -190,57 +205,71 @@ impl<T> Batcher<T> {
         }
     }
 
-    fn deliver(&mut self, entry: Entry<T>, shard_id: ShardId, sequence_number: SequenceNumber) {
-        let bytes = entry.bytes();
-        self.buffer.release(bytes);
-        self.stats.records_delivered += 1;
-        self.stats.bytes_delivered += bytes as u64;
-        self.stats.records_recovered += u64::from(entry.attempts > 1);
-        self.stats.records_possibly_duplicated += u64::from(entry.possible_duplicate);
-        let receipt = Receipt {
+    #[inline]
+    pub(super) fn deliver(&mut self, entry: Entry<T>, shard_id: ShardId, sequence_number: SequenceNumber) {
+        let held = entry.held();
+        self.buffer.release(held);
+        self.stats.kinesis_records_delivered += 1;
+        self.stats.records_delivered += held.records;
+        self.stats.bytes_delivered += held.bytes;
+        self.stats.records_recovered += if entry.attempts > 1 { held.records } else { 0 };
+        self.stats.records_possibly_duplicated += if entry.possible_duplicate { held.records } else { 0 };
+        let mut receipt = Receipt {
             shard_id,
             sequence_number,
+            sub_sequence_number: None,
             attempts: entry.attempts,
             possible_duplicate: entry.possible_duplicate,
         };
-        self.events.push_back(Event::Delivered { tag: entry.tag, receipt });
+        match entry.content {
+            Content::Record(tag) => self.events.push_back(Event::Delivered { tag, receipt }),
+            Content::Aggregate(all) => {
+                for (index, member) in (0u32..).zip(all.members) {
+                    receipt.sub_sequence_number = Some(index);
+                    self.events.push_back(Event::Delivered { tag: member.tag, receipt: receipt.clone() });
+                }
+            }
+        }
     }
 
     /// Queues a record again, unless it has had its last chance.
-    fn try_again(&mut self, entry: Entry<T>, error: &ServiceError, again: &mut Vec<EntryId>) {
+    pub(super) fn try_again(&mut self, entry: Entry<T>, error: &ServiceError, again: &mut Vec<EntryId>) {
         let exhausted = self.config.attempts_max().is_some_and(|max| entry.attempts >= max);
-        let expired = self
-            .config
-            .time_to_live()
-            .is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now);
+        let time_to_live = self.config.time_to_live();
+        let expired =
+            time_to_live.is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now);
         if exhausted {
-            self.fail(entry, FailureReason::AttemptsExhausted(error.clone()));
-        } else if expired {
-            self.fail(entry, FailureReason::Expired { last_error: Some(error.clone()) });
-        } else if self.phase >= Phase::Aborted {
-            self.fail(entry, FailureReason::Aborted);
-        } else {
-            again.push(self.pool.insert(entry));
+            self.fail(entry, &FailureReason::AttemptsExhausted(error.clone()));
+            return;
+        }
+        let rest = if expired { self.fail_expired(entry, Some(error.clone())) } else { Some(entry) };
+        match rest {
+            Some(entry) if self.phase >= Phase::Aborted => self.fail(entry, &FailureReason::Aborted),
+            Some(entry) => again.push(self.pool.insert(entry)),
+            None => {}
         }
     }
 
     /// Takes a record of a request off its lane's account.
+    #[inline]
     fn leave_lane(&mut self, lane: u32, entry: &Entry<T>) {
-        self.lanes.lane_mut(lane).held.subtract(entry.bytes());
+        let (lane, held) = (self.lanes.lane_mut(lane), entry.held());
+        lane.held.subtract(held);
+        lane.records_in_flight -= held.records;
     }
 
     /// Puts records of a run back to be sent again: where they came from, or where a newer map sends them.
-    fn put_back(&mut self, lane: u32, ids: &[EntryId]) {
+    fn put_back(&mut self, lane: u32, map_version: u64, ids: &[EntryId]) {
         if ids.is_empty() {
             return;
         }
-        if self.lanes.lane(lane).state == LaneState::Retired {
+        if map_version != self.map_version {
             self.route(ids);
             return;
         }
         for &id in ids {
-            let bytes = self.pool.entry(id).bytes();
-            self.lanes.lane_mut(lane).held.add(bytes);
+            let held = self.pool.entry(id).held();
+            self.lanes.lane_mut(lane).held.add(held);
         }
         self.lanes.put_back(&mut self.pool, self.now, lane, ids);
         self.arm_expiry(lane);

@@ -9,6 +9,7 @@ use super::Batcher;
 
 impl<T> Batcher<T> {
     /// Moves time on and does what has become due. A time in the past changes nothing.
+    #[inline]
     pub(super) fn observe(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         self.lanes.advance(&self.pool, self.now);
@@ -16,14 +17,18 @@ impl<T> Batcher<T> {
             self.expire_lane();
         }
         self.expire_quarantined();
+        if !self.misplaced.is_empty() {
+            self.give_up_on_maps();
+            self.ask_again_for_a_map();
+        }
     }
 
     /// Makes sure that the lane's oldest record will be seen when it expires.
     pub(super) fn arm_expiry(&mut self, index: u32) {
         let Some(time_to_live) = self.config.time_to_live() else { return };
         let lane = self.lanes.lane_mut(index);
-        let Some(head) = lane.queue.head() else { return };
-        let at = self.pool.entry(head).accepted_at.after(time_to_live);
+        let Some((accepted_at, _)) = lane.oldest(&self.pool) else { return };
+        let at = accepted_at.after(time_to_live);
         if at < lane.expiry_at {
             lane.expiry_at = at;
             self.expiries.push(Reverse((at, index)));
@@ -38,7 +43,9 @@ impl<T> Batcher<T> {
             self.expiries.peek().map(|Reverse((at, _))| *at).into_iter().chain(self.quarantine.expires_at());
         let expiry = expiry.min().filter(|&at| at < Timestamp::MAX).map(|at| (at, DeadlineReason::Expiry));
         let send = self.gate.has_slot().then(|| self.next_chance_to_send()).flatten();
-        let (at, reason) = expiry.into_iter().chain(send).min_by_key(|&(at, _)| at)?;
+        let map = self.next_map_request().into_iter().chain(self.next_to_give_up_on_maps());
+        let map = map.min().map(|at| (at, DeadlineReason::ShardMap));
+        let (at, reason) = expiry.into_iter().chain(send).chain(map).min_by_key(|&(at, _)| at)?;
         Some(Deadline { at, reason })
     }
 
@@ -66,9 +73,12 @@ impl<T> Batcher<T> {
         }
         self.lanes.lane_mut(index).expiry_at = Timestamp::MAX;
         self.lanes.detach(index);
-        while let Some(head) = self.lanes.lane(index).queue.head()
-            && self.pool.entry(head).accepted_at.after(time_to_live) <= self.now
+        while let Some((accepted_at, _)) = self.lanes.lane(index).oldest(&self.pool)
+            && accepted_at.after(time_to_live) <= self.now
         {
+            if self.lanes.lane(index).queue.is_empty() {
+                self.close_detached_aggregate(index);
+            }
             self.expire_head(index);
         }
         self.lanes.reschedule(&self.pool, self.now, index);

@@ -111,6 +111,44 @@ impl World {
         }
     }
 
+    /// Like [`settle`](Self::settle), with a service that looks at requests itself and answers at once.
+    pub fn settle_with(&mut self, mut service: impl FnMut(Timestamp, &Request<u64>) -> Response) {
+        while let Some(request) = self.batcher.poll_request() {
+            let response = service(self.now, &request);
+            self.batcher.handle_response(self.now, request, Ok(response));
+        }
+        self.settle();
+    }
+
+    /// Lets time pass until a request goes, and keeps it.
+    pub fn run_to_request(&mut self, look: impl FnOnce(&Request<u64>)) {
+        for _ in 0..1_000 {
+            if let Some(request) = self.batcher.poll_request() {
+                look(&request);
+                self.in_flight.push((self.now, request, Ok(Response::new(vec![]))));
+                return;
+            }
+            self.now = self.batcher.poll_timeout().expect("something waits").at;
+            self.batcher.handle_timeout(self.now);
+        }
+        panic!("no request goes");
+    }
+
+    /// Answers the request that [`run_to_request`](Self::run_to_request) kept.
+    pub fn answer(&mut self, reply: Reply) {
+        let (_, request, _) = self.in_flight.pop().expect("a request was kept");
+        self.batcher.handle_response(self.now, request, reply);
+        while let Some(event) = self.batcher.poll_event() {
+            self.note(event);
+        }
+    }
+
+    /// Lets time pass without asking for requests.
+    pub fn run_quietly_for(&mut self, duration: Duration) {
+        self.now = self.now.after(duration);
+        self.batcher.handle_timeout(self.now);
+    }
+
     /// Jumps to the next thing that happens, if it happens by `until`; to `until` otherwise. Says which.
     pub fn step(&mut self, until: Timestamp) -> bool {
         self.settle();

@@ -1,0 +1,148 @@
+//! Aggregates that were stored by a shard other than predicted.
+//!
+//! Consumers built on the KCL drop an aggregate if it holds a user record whose hash key lies outside the range of the
+//! shard that it was read from. One that was routed by its first record to a new child shard, while its others belong
+//! to the sibling, is stored and yet lost. Whether that is so shows only in a map that knows the child; until then the
+//! aggregate is kept. If no map shows it, because the child itself was split or merged since, it is sent again.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::aggregate::all_belong;
+use crate::entry::{Content, Entry};
+use crate::error_code::ServiceError;
+use crate::sequence_number::SequenceNumber;
+use crate::shard_id::ShardId;
+use crate::time::Timestamp;
+
+use super::{Batcher, Phase};
+
+/// An aggregate that a shard unknown to the map has stored.
+pub(super) struct Misplaced<T> {
+    entry: Entry<T>,
+    stored_by: ShardId,
+    sequence_number: SequenceNumber,
+    /// How long to wait for a map that knows the shard.
+    kept_until: Timestamp,
+}
+
+impl<T> Batcher<T> {
+    /// A shard stored an entry of this lane.
+    #[inline]
+    pub(super) fn stored(
+        &mut self,
+        lane: u32,
+        entry: Entry<T>,
+        stored_by: ShardId,
+        sequence_number: SequenceNumber,
+    ) {
+        let predicted = self.lanes.lane(lane).shard_id.as_ref();
+        if predicted.is_none_or(|predicted| *predicted == stored_by) {
+            return self.deliver(entry, stored_by, sequence_number);
+        }
+        self.stored_elsewhere(entry, stored_by, sequence_number);
+    }
+
+    #[cold]
+    fn stored_elsewhere(&mut self, entry: Entry<T>, stored_by: ShardId, sequence_number: SequenceNumber) {
+        let owner = self.map.shards().get(self.map.index_of(entry.hash_key));
+        if owner.is_some_and(|owner| owner.id != stored_by) {
+            self.ask_for_a_map();
+        }
+        let lives_until =
+            self.config.time_to_live().map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
+        let kept_until = self.now.after(MAP_AWAITED_MAX).min(lives_until);
+        match self.place(Misplaced { entry, stored_by, sequence_number, kept_until }) {
+            Some(unknown) if kept_until <= self.now => self.send_again(unknown),
+            Some(unknown) => {
+                self.misplaced.push(unknown);
+                self.ask_for_a_map();
+            }
+            None => {}
+        }
+    }
+
+    /// Delivers what a shard stored if it belongs there; sends it again if consumers will drop it; gives it back if
+    /// the map does not tell.
+    fn place(&mut self, misplaced: Misplaced<T>) -> Option<Misplaced<T>> {
+        let Misplaced { entry, stored_by, .. } = &misplaced;
+        // A record by itself belongs wherever its hash key led it: sending it again would double it.
+        let settled = matches!(entry.content, Content::Record(_)) || entry.misplacements >= MISPLACEMENTS_MAX;
+        let shard = self.map.shards().iter().find(|shard| shard.id == *stored_by);
+        let belongs = shard.is_some_and(|shard| all_belong(entry, |key| shard.owns(key)));
+        // Where shards are not known, no later map can tell either.
+        if settled || belongs || self.map.shards().is_empty() {
+            let Misplaced { entry, stored_by, sequence_number, .. } = misplaced;
+            self.deliver(entry, stored_by, sequence_number);
+            return None;
+        }
+        if shard.is_none() {
+            return Some(misplaced);
+        }
+        self.send_again(misplaced);
+        None
+    }
+
+    fn send_again(&mut self, misplaced: Misplaced<T>) {
+        let mut entry = misplaced.entry;
+        entry.misplacements += 1;
+        // Consumers that read without the KCL's rule see it twice.
+        entry.possible_duplicate = true;
+        let error =
+            ServiceError::new("Misplaced", "stored by a shard that does not own all of the aggregate");
+        let mut again = Vec::new();
+        self.try_again(entry, &error, &mut again);
+        self.route(&again);
+    }
+
+    /// Looks at what was kept, by a new map.
+    pub(super) fn place_misplaced(&mut self) {
+        for misplaced in core::mem::take(&mut self.misplaced) {
+            if let Some(unknown) = self.place(misplaced) {
+                self.send_again(unknown);
+            }
+        }
+    }
+
+    /// What was kept, to be handed back: whether consumers see it will never be known.
+    pub(super) fn take_misplaced(&mut self) -> Vec<Entry<T>> {
+        let kept = core::mem::take(&mut self.misplaced).into_iter();
+        kept.map(|misplaced| Entry { possible_duplicate: true, ..misplaced.entry }).collect()
+    }
+
+    /// Sends again what was kept for long enough.
+    pub(super) fn give_up_on_maps(&mut self) {
+        let now = self.now;
+        if self.next_to_give_up_on_maps().is_none_or(|at| at > now) {
+            return;
+        }
+        let kept = core::mem::take(&mut self.misplaced);
+        let (over, kept) = kept.into_iter().partition::<Vec<_>, _>(|misplaced| misplaced.kept_until <= now);
+        self.misplaced = kept;
+        for misplaced in over {
+            self.send_again(misplaced);
+        }
+    }
+
+    pub(super) fn next_to_give_up_on_maps(&self) -> Option<Timestamp> {
+        self.misplaced.iter().map(|misplaced| misplaced.kept_until).min()
+    }
+
+    /// While something is kept, a map is asked for again and again, less and less often.
+    pub(super) fn ask_again_for_a_map(&mut self) {
+        if self.next_map_request().is_some_and(|at| at <= self.now) {
+            self.ask_for_a_map();
+        }
+    }
+
+    pub(super) fn next_map_request(&self) -> Option<Timestamp> {
+        let waits = !self.misplaced.is_empty() && self.phase < Phase::Drained;
+        waits.then(|| self.staleness.quiet_until())
+    }
+}
+
+/// A map comes within a second as a rule, and listings lag by a few.
+const MAP_AWAITED_MAX: Duration = Duration::from_secs(30);
+/// A server that files an aggregate under the wrong shard again and again does not route as the service does, and
+/// sending it for ever helps nobody.
+const MISPLACEMENTS_MAX: u8 = 3;

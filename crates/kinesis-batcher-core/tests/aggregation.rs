@@ -1,0 +1,407 @@
+//! Small records share Kinesis records, and consumers get every one of them.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use common::{World, key_for, millis, record};
+use kinesis_aggregation::{Decoded, decode};
+use kinesis_batcher_core::{
+    AlreadyAggregated, Bytes, Config, ConfigBuilder, Event, FailureReason, HashKey, PushErrorReason, Record,
+    RecordOutcome, Request, RequestError, Response, ServiceError, Shard, ShardLimit, ShardMap, Timestamp,
+};
+
+/// A user record as a consumer reads it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Read {
+    tag: u64,
+    partition_key: String,
+    explicit_hash_key: Option<u128>,
+}
+
+/// A stream that stores by its own map, and a consumer built on the KCL.
+struct Stream {
+    map: ShardMap,
+    read: Vec<Read>,
+    dropped: usize,
+    kinesis_records: usize,
+    bytes: BTreeMap<String, Vec<(Timestamp, usize)>>,
+}
+
+impl Stream {
+    fn new(map: ShardMap) -> Self {
+        Self { map, read: vec![], dropped: 0, kinesis_records: 0, bytes: BTreeMap::new() }
+    }
+
+    fn store(&mut self, now: Timestamp, request: &Request<u64>) -> Response {
+        let outcomes = request.records().map(|record| {
+            let key =
+                record.explicit_hash_key().or_else(|| record.partition_key().map(HashKey::of_partition_key));
+            let owner = self.map.shards().get(self.map.index_of(key.unwrap_or(HashKey::MIN)));
+            self.kinesis_records += 1;
+            let name = owner.map_or("shardId-000000000000".to_owned(), |owner| owner.id.to_string());
+            let size = record.data().len() + record.partition_key().map_or(0, str::len);
+            self.bytes.entry(name.clone()).or_default().push((now, size));
+            match decode(record.data()) {
+                Decoded::Aggregate(aggregate) => {
+                    let range = owner.map(|owner| owner.first.value()..=owner.last.value());
+                    if range.is_some_and(|range| !aggregate.is_kept_by_kcl(&range)) {
+                        self.dropped += aggregate.len();
+                    } else {
+                        self.read.extend(aggregate.iter().map(|member| Read {
+                            tag: tag_of(member.data),
+                            partition_key: member.partition_key.to_owned(),
+                            explicit_hash_key:
+                                member.explicit_hash_key.map(|key| key.parse().expect("canonical")),
+                        }));
+                    }
+                }
+                _ => self.read.push(Read {
+                    tag: tag_of(record.data()),
+                    partition_key: record.partition_key().unwrap_or_default().to_owned(),
+                    explicit_hash_key: record.explicit_hash_key().map(HashKey::value),
+                }),
+            }
+            RecordOutcome::Stored { shard_id: name.as_str().into(), sequence_number: "7".into() }
+        });
+        Response::new(outcomes.collect())
+    }
+}
+
+fn tag_of(data: &[u8]) -> u64 {
+    u64::from_be_bytes(data[..8].try_into().expect("a test's data starts with its tag"))
+}
+
+fn aggregating() -> ConfigBuilder {
+    Config::builder().aggregation(true)
+}
+
+/// Answers every request at once until nothing is left, and collects what came of it.
+fn drain(world: &mut World, stream: &mut Stream) {
+    let mut steps = 0;
+    loop {
+        while let Some(request) = world.batcher.poll_request() {
+            let response = stream.store(world.now, &request);
+            world.batcher.handle_response(world.now, request, Ok(response));
+        }
+        world.settle();
+        let Some(deadline) = world.batcher.poll_timeout() else { return };
+        world.now = world.now.max(deadline.at);
+        world.batcher.handle_timeout(world.now);
+        steps += 1;
+        assert!(steps < 100_000, "it drains in a bounded number of steps");
+    }
+}
+
+#[test]
+fn a_consumer_reads_every_record_with_its_own_key_and_each_has_a_receipt_of_its_own() {
+    let mut world = World::new(aggregating().build().unwrap(), 4);
+    let mut stream = Stream::new(world.map.clone());
+    let mut expected = vec![];
+    for tag in 0..3_000u64 {
+        let partition_key = format!("kéy-{}", tag % 70);
+        let explicit = [None, Some(0), Some(u128::MAX), None][tag as usize % 4];
+        let mut pushed = record(tag, &partition_key, 60);
+        if let Some(key) = explicit {
+            pushed = pushed.with_explicit_hash_key(HashKey::new(key));
+        }
+        world.push_record(tag, pushed).unwrap();
+        expected.push(Read { tag, partition_key, explicit_hash_key: explicit });
+    }
+    drain(&mut world, &mut stream);
+    stream.read.sort();
+    assert_eq!(stream.read, expected);
+    assert!(stream.kinesis_records < 20, "{} Kinesis records carry 3,000", stream.kinesis_records);
+    assert_eq!(world.delivered.len(), 3_000);
+    let places: BTreeSet<_> = world
+        .delivered
+        .values()
+        .map(|(_, receipt)| (receipt.shard_id.clone(), receipt.sub_sequence_number))
+        .collect();
+    assert!(places.iter().all(|(_, sub)| sub.is_some()));
+    let stats = world.stats();
+    assert_eq!(
+        (stats.records_delivered, stats.kinesis_records_delivered),
+        (3_000, stream.kinesis_records as u64)
+    );
+}
+
+#[test]
+fn a_lone_record_goes_raw() {
+    let mut world = World::new(aggregating().build().unwrap(), 4);
+    world.push(0, "k", 20).unwrap();
+    world.run_until_done();
+    assert_eq!(world.delivered[&0].1.sub_sequence_number, None);
+}
+
+#[test]
+fn aggregates_close_at_their_size_and_never_exceed_it() {
+    let config = aggregating().aggregate_bytes_max(2_000).shard_limit(ShardLimit::Off).build().unwrap();
+    let mut world = World::new(config, 1);
+    let mut stream = Stream::new(world.map.clone());
+    for tag in 0..500 {
+        let bytes = if tag % 100 == 50 { 5_000 } else { 90 };
+        world.push(tag, "k", bytes).unwrap();
+    }
+    drain(&mut world, &mut stream);
+    let tags: Vec<u64> = stream.read.iter().map(|read| read.tag).collect();
+    assert_eq!(tags, (0..500).collect::<Vec<_>>(), "a record too large to share keeps its place");
+    let sizes: Vec<usize> =
+        stream.bytes.values().flatten().map(|(_, size)| *size).filter(|&size| size < 5_000).collect();
+    assert!(sizes.iter().all(|&size| size <= 2_001), "the outer key is one byte: {sizes:?}");
+    assert!(
+        sizes.iter().filter(|&&size| size > 1_900).count() > sizes.len() / 2,
+        "most are nearly full: {sizes:?}"
+    );
+}
+
+#[test]
+fn aggregates_close_at_their_number_of_records() {
+    let mut world = World::new(aggregating().aggregate_records_max(10).build().unwrap(), 1);
+    let mut stream = Stream::new(world.map.clone());
+    for tag in 0..100 {
+        world.push(tag, "k", 20).unwrap();
+    }
+    drain(&mut world, &mut stream);
+    assert_eq!(stream.kinesis_records, 10);
+}
+
+#[test]
+fn an_aggregate_of_thousands_of_shards_lingers_and_is_not_rushed() {
+    let mut world = World::new(aggregating().build().unwrap(), 1_000);
+    let mut stream = Stream::new(world.map.clone());
+    for tag in 0..20_000 {
+        world.push(tag, &format!("k{tag}"), 20).unwrap();
+        world.settle();
+    }
+    assert_eq!(
+        world.stats().requests_sent,
+        0,
+        "a thousand aggregates that are still filling make no request"
+    );
+    drain(&mut world, &mut stream);
+    assert_eq!(stream.kinesis_records, 1_000);
+    assert_eq!(stream.read.len(), 20_000);
+}
+
+#[test]
+fn ten_thousand_small_records_a_second_fit_into_two_shards() {
+    let mut world = World::new(aggregating().time_to_live(None).build().unwrap(), 2);
+    let mut stream = Stream::new(world.map.clone());
+    let start = world.now;
+    for tag in 0..100_000 {
+        world.push(tag, &format!("k{tag}"), 100).unwrap();
+        if tag % 10 == 9 {
+            let tick = world.now.after(millis(1));
+            while let Some(deadline) = world.batcher.poll_timeout().filter(|deadline| deadline.at <= tick) {
+                world.now = deadline.at;
+                world.batcher.handle_timeout(world.now);
+                while let Some(request) = world.batcher.poll_request() {
+                    let response = stream.store(world.now, &request);
+                    world.batcher.handle_response(world.now, request, Ok(response));
+                }
+            }
+            world.settle_with(|now, request| stream.store(now, request));
+            world.now = tick;
+        }
+    }
+    drain(&mut world, &mut stream);
+    let took = world.now.since(start);
+    assert!(took < millis(10_500), "ten seconds' worth took {took:?}");
+    assert_eq!(stream.read.len(), 100_000);
+    for (shard, sent) in &stream.bytes {
+        for second in 0..10 {
+            let from = start.after(Duration::from_secs(second));
+            let to = start.after(Duration::from_secs(second + 1));
+            let within = sent.iter().filter(|(at, _)| (from..to).contains(at));
+            let (records, bytes) =
+                within.fold((0, 0), |(records, bytes), (_, size)| (records + 1, bytes + size));
+            assert!(
+                records <= 1_000 && bytes <= 1 << 20,
+                "{shard} got {records} records, {bytes} B in second {second}"
+            );
+        }
+    }
+}
+
+fn shard(id: u32, first: u128, last: u128) -> Shard {
+    Shard::new(format!("shardId-{id:012}").as_str(), HashKey::new(first), HashKey::new(last))
+}
+
+fn split() -> ShardMap {
+    let half = u128::MAX / 2;
+    ShardMap::known(vec![shard(1, 0, half), shard(2, half + 1, u128::MAX)]).expect("two halves tile")
+}
+
+#[test]
+fn a_queued_aggregate_is_divided_when_its_shard_splits() {
+    let mut world = World::new(aggregating().linger(Duration::from_secs(1)).build().unwrap(), 1);
+    for tag in 0..1_000 {
+        world.push(tag, &format!("k{tag}"), 100).unwrap();
+    }
+    world.batcher.handle_shard_map(world.now, split());
+    let mut stream = Stream::new(split());
+    drain(&mut world, &mut stream);
+    assert_eq!(stream.dropped, 0, "each child got its own");
+    assert_eq!(stream.read.len(), 1_000);
+    assert_eq!(world.delivered.len(), 1_000);
+}
+
+#[test]
+fn an_aggregate_that_straddled_a_split_reaches_every_consumer_once() {
+    let mut world = World::new(aggregating().build().unwrap(), 1);
+    let mut stream = Stream::new(split());
+    for tag in 0..1_000 {
+        world.push(tag, &format!("k{tag}"), 20).unwrap();
+    }
+    world.batcher.flush(world.now);
+    while let Some(request) = world.batcher.poll_request() {
+        let response = stream.store(world.now, &request);
+        world.batcher.handle_response(world.now, request, Ok(response));
+    }
+    world.settle();
+    assert!(stream.dropped > 0, "a KCL consumer drops what was stored by the wrong child");
+    assert_eq!(world.stale_events, 1);
+    assert!(world.delivered.len() < 1_000, "and that is not reported as delivered");
+    world.batcher.handle_shard_map(world.now, split());
+    drain(&mut world, &mut stream);
+    let tags: BTreeSet<u64> = stream.read.iter().map(|read| read.tag).collect();
+    assert_eq!(
+        (tags.len(), stream.read.len()),
+        (1_000, 1_000),
+        "every record reaches consumers, and none twice"
+    );
+    assert_eq!(world.delivered.len(), 1_000);
+    assert!(
+        world.delivered.values().any(|(_, receipt)| receipt.possible_duplicate),
+        "readers without the rule are told"
+    );
+}
+
+#[test]
+fn a_map_is_asked_for_again_while_an_aggregate_waits_for_it() {
+    let mut world = World::new(aggregating().time_to_live(Duration::from_secs(60)).build().unwrap(), 1);
+    let mut stream = Stream::new(split());
+    for tag in 0..100 {
+        world.push(tag, &format!("k{tag}"), 20).unwrap();
+    }
+    drain(&mut world, &mut stream);
+    assert!((4..9).contains(&world.stale_events), "asked {} times in a minute", world.stale_events);
+    assert!(stream.kinesis_records <= 3, "it was sent {} times in a minute", stream.kinesis_records);
+    assert_eq!(world.failed.len(), 100);
+    assert!(world.failed.values().all(|(_, failure)| {
+        failure.possibly_stored && matches!(failure.reason, FailureReason::Expired { .. })
+    }));
+}
+
+#[test]
+fn input_that_is_an_aggregate_already_is_sent_as_it_is_or_refused() {
+    let mut builder = kinesis_aggregation::AggregateBuilder::new(1_000);
+    builder.push("inner", None, &7u64.to_be_bytes(), &[]).unwrap();
+    let inner = builder.finish();
+
+    let mut world = World::new(aggregating().build().unwrap(), 1);
+    world.push(0, "k", 20).unwrap();
+    world.batcher.push(world.now, Record::new("outer", inner.clone()).unwrap(), 1).unwrap();
+    world.push(2, "k", 20).unwrap();
+    world.batcher.flush(world.now);
+    let request = world.batcher.poll_request().unwrap();
+    let sent: Vec<Bytes> = request.records().map(|record| record.data().clone()).collect();
+    assert_eq!(sent.len(), 3, "it neither joins an aggregate nor is joined");
+    assert_eq!(sent[1], inner);
+
+    let config = aggregating().already_aggregated(AlreadyAggregated::Refuse).build().unwrap();
+    let mut world = World::new(config, 1);
+    let refused = world.batcher.push(world.now, Record::new("outer", inner).unwrap(), 1).unwrap_err();
+    assert_eq!(refused.reason, PushErrorReason::AlreadyAggregated);
+}
+
+#[test]
+fn without_known_shards_nothing_is_aggregated_but_where_the_service_spreads_records_any_keys_mix() {
+    let four = NonZeroU32::new(4).unwrap();
+    let mut world = World::with_map(aggregating().build().unwrap(), ShardMap::count_only(four));
+    let mut stream = Stream::new(world.map.clone());
+    for tag in 0..50 {
+        world.push(tag, &format!("k{tag}"), 20).unwrap();
+    }
+    drain(&mut world, &mut stream);
+    assert_eq!(stream.kinesis_records, 50);
+
+    let mut world = World::with_map(aggregating().build().unwrap(), ShardMap::auto(four));
+    let mut stream = Stream::new(world.map.clone());
+    for tag in 0..50u64 {
+        if tag % 2 == 0 {
+            world.push(tag, &format!("k{tag}"), 20).unwrap();
+        } else {
+            world
+                .push_record(tag, Record::without_partition_key(tag.to_be_bytes().to_vec()).unwrap())
+                .unwrap();
+        }
+    }
+    drain(&mut world, &mut stream);
+    assert_eq!((stream.kinesis_records, stream.read.len()), (1, 50));
+}
+
+#[test]
+fn a_throttled_aggregate_is_sent_again_as_it_is_and_counts_its_attempts() {
+    let mut world = World::new(aggregating().attempts_max(2).build().unwrap(), 1);
+    for tag in 0..100 {
+        world.push(tag, "k", 20).unwrap();
+    }
+    let mut sent = vec![];
+    for _ in 0..2 {
+        world.run_to_request(|request| sent.push(request.records().next().unwrap().data().clone()));
+        let throttled =
+            RecordOutcome::Failed(ServiceError::from_code("ProvisionedThroughputExceededException"));
+        world.answer(Ok(Response::new(vec![throttled])));
+    }
+    assert_eq!(sent[0], sent[1]);
+    assert!(
+        matches!(decode(&sent[0]), Decoded::Aggregate(aggregate) if aggregate.len() == 100),
+        "one layer of it"
+    );
+    assert_eq!(world.failed.len(), 100);
+    assert!(world.failed.values().all(|(_, failure)| failure.attempts == 2));
+    assert_eq!(world.stats().records_exhausted, 100);
+}
+
+#[test]
+fn each_member_of_an_aggregate_expires_in_its_own_time() {
+    let config = aggregating().time_to_live(millis(500)).linger(millis(200)).build().unwrap();
+    let mut world = World::new(config, 1);
+    let start = world.now;
+    for tag in 0..4 {
+        world.push(tag, "k", 20).unwrap();
+        world.run_quietly_for(millis(50));
+    }
+    world.run_to_request(|_| {});
+    world.now = start.after(millis(560));
+    world.answer(Err(RequestError::not_sent("no route")));
+    assert_eq!(world.failed.keys().copied().collect::<Vec<_>>(), [0, 1], "two are past their time");
+    let mut stream = Stream::new(world.map.clone());
+    drain(&mut world, &mut stream);
+    assert_eq!(world.delivered.keys().copied().collect::<Vec<_>>(), [2, 3], "the others are sent again");
+}
+
+#[test]
+fn abort_hands_back_every_member_as_it_was_pushed() {
+    let mut world = World::new(aggregating().build().unwrap(), 2);
+    let keys = [key_for(&world.map, 0), key_for(&world.map, 1)];
+    let mut pushed = vec![];
+    for tag in 0..100 {
+        let record = record(tag, &keys[tag as usize % 2], 30);
+        let record = if tag % 3 == 0 { record.with_explicit_hash_key(HashKey::MAX) } else { record };
+        pushed.push(record.clone());
+        world.push_record(tag, record).unwrap();
+    }
+    world.batcher.abort(world.now);
+    let mut back = BTreeMap::new();
+    while let Some(event) = world.batcher.poll_event() {
+        if let Event::Failed { tag, record, .. } = event {
+            back.insert(tag, record);
+        }
+    }
+    assert_eq!(back.into_values().collect::<Vec<_>>(), pushed);
+}
