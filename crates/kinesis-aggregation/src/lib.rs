@@ -91,3 +91,8 @@ pub use decode::{Aggregate, Decoded, UserRecords, decode, decode_without_checksu
 pub use format::{CHECKSUM_LEN, ENCODED_LEN_MAX, MAGIC, starts_with_magic};
 pub use hash_key::{InvalidExplicitHashKey, hash_key_of};
 pub use user_record::{Tag, Tags, UserRecord};
+
+/// Compiles and runs what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
