@@ -35,7 +35,7 @@ mod stream_id;
 mod transport;
 
 #[doc(no_inline)]
-pub use aws_config::SdkConfig;
+pub use aws_config::{Region, SdkConfig};
 #[doc(no_inline)]
 pub use aws_credential_types::Credentials;
 #[doc(no_inline)]

@@ -19,8 +19,14 @@ impl Admission {
     pub(crate) fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         match std::mem::replace(self, Self::Over) {
             Self::New(parcel) => {
-                let answer = shared.change(|state, now, _| match state.offer(now, parcel) {
-                    Err(refused) if refused.reason.is_full() => Err(state.wait(refused, cx.waker().clone())),
+                let refused = match shared.change(|state, now, _| state.offer(now, parcel)) {
+                    Err(refused) if refused.reason.is_full() => refused,
+                    answer => return Poll::Ready(answer),
+                };
+                // Cloned outside the lock, and only by those who need it; there may be room by now.
+                let waker = cx.waker().clone();
+                let answer = shared.change(|state, now, _| match state.offer(now, refused.parcel) {
+                    Err(refused) if refused.reason.is_full() => Err(state.wait(refused, waker)),
                     answer => Ok(answer),
                 });
                 self.go_on(answer)

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::error::DeliveryError;
 use crate::producer::Producer;
 use crate::runtime::AsyncTimer;
-use crate::state::{State, Watcher};
+use crate::state::State;
+use crate::watchers::Watcher;
 
 /// What a producer did in its life, from [`Producer::close`].
 ///
@@ -48,7 +49,7 @@ impl<'a> Close<'a> {
         let watcher = shared.change(|state, now, effects| {
             state.undelivered.get_or_insert_default();
             state.close(now, effects);
-            state.new_watcher(None)
+            state.watchers.new_close()
         });
         *self.watcher.insert(watcher)
     }
@@ -69,10 +70,10 @@ impl Future for Close<'_> {
         }
         let waker = cx.waker().clone();
         let mut state = shared.lock();
-        if state.drained {
-            return Poll::Ready(state.close_report());
+        if let Some(report) = state.close_report() {
+            return Poll::Ready(report);
         }
-        let former = state.watchers.insert(watcher, waker);
+        let former = state.watchers.watch(watcher, waker);
         drop(state);
         drop(former);
         Poll::Pending
@@ -82,7 +83,7 @@ impl Future for Close<'_> {
 impl Drop for Close<'_> {
     fn drop(&mut self) {
         if let Some(watcher) = self.watcher {
-            let waker = self.producer.shared().lock().watchers.remove(&watcher);
+            let waker = self.producer.shared().lock().watchers.give_up(watcher);
             drop(waker);
         }
     }

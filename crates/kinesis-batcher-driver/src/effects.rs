@@ -10,7 +10,8 @@ use kinesis_batcher_core::{Record, Request};
 use crate::record::Completion;
 use crate::request_task;
 use crate::shared::Shared;
-use crate::tag::{DeliveryResult, Tag};
+use crate::tag::{DeliveryResult, Reply, Tag};
+use crate::watchers::Returned;
 
 /// What follows from a change of the state. Wakers, receipts, completion handlers and tasks all run code that is not
 /// ours, and records and wakers run it when they are dropped: none of that may happen under the lock.
@@ -21,12 +22,21 @@ pub(crate) struct Effects {
     pub(crate) completions: Vec<Completion>,
     /// Records that failed and that nobody asked about.
     pub(crate) unclaimed: Vec<Record>,
+    /// All of the records above.
+    returned: Returned,
     pub(crate) wakers: Vec<Waker>,
     /// Tell what is under way to stop.
     pub(crate) stop: bool,
 }
 
 impl Effects {
+    /// Notes that a record came back, and says whom to tell.
+    pub(crate) fn returned(&mut self, tag: Tag) -> Reply {
+        let (reply, epoch) = tag.into_parts();
+        self.returned.add(epoch);
+        reply
+    }
+
     /// Does it all. Requests go first: the rest can wait while they are on the wire.
     pub(crate) fn run(self, shared: &Arc<Shared>) {
         for request in self.requests {
@@ -45,6 +55,10 @@ impl Effects {
                 drop(catch_unwind(AssertUnwindSafe(|| handler.call(completion))));
             }
         }
+        drop(self.unclaimed);
         self.wakers.into_iter().for_each(Waker::wake);
+        if !self.returned.is_empty() {
+            shared.change(|state, _, effects| state.told(self.returned, effects));
+        }
     }
 }

@@ -32,12 +32,17 @@ impl Epochs {
         *self.held.back_mut().expect("the present epoch is always kept") += 1;
     }
 
-    /// A record of this epoch came back. True when flushes may have ended by it.
-    pub(crate) fn leave(&mut self, epoch: u32) -> bool {
+    /// So many records of this epoch came back. True when flushes may have ended by it.
+    pub(crate) fn leave(&mut self, epoch: u32, records: u64) -> bool {
         let index = epoch.wrapping_sub(self.oldest as u32) as usize;
         let held = self.held.get_mut(index).expect("an epoch is kept while records of it are held");
-        *held -= 1;
+        *held -= records;
         *held == 0 && self.drop_finished()
+    }
+
+    /// Whether no record is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.len() == 1 && self.held.front() == Some(&0)
     }
 
     /// Ends the present epoch. What to wait for; `None` when nothing is held.
@@ -92,9 +97,9 @@ mod tests {
         let second = epochs.present();
         assert_ne!(first, second);
         epochs.enter();
-        assert!(!epochs.leave(first));
+        assert!(!epochs.leave(first, 1));
         assert!(!epochs.is_over(flush));
-        assert!(epochs.leave(first));
+        assert!(epochs.leave(first, 1));
         assert!(epochs.is_over(flush), "the third record came after the flush");
     }
 
@@ -107,9 +112,9 @@ mod tests {
         let second = epochs.present();
         epochs.enter();
         let flush_2 = epochs.end_present().expect("two records are held");
-        assert!(!epochs.leave(second));
+        assert!(!epochs.leave(second, 1));
         assert!(!epochs.is_over(flush_2), "the first record is older than the second flush");
-        assert!(epochs.leave(first));
+        assert!(epochs.leave(first, 1));
         assert!(epochs.is_over(flush_1) && epochs.is_over(flush_2));
     }
 

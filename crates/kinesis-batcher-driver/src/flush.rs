@@ -5,11 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::epochs::FlushEpoch;
 use crate::error::RuntimeStopped;
 use crate::producer::Producer;
 use crate::shared::Shared;
-use crate::state::Watcher;
+use crate::watchers::Watcher;
 
 /// The future of [`Producer::flush`].
 #[derive(Debug)]
@@ -43,12 +42,12 @@ impl Drop for Flush<'_> {
 /// A flush under way. Whoever drops it unfinished must call [`give_up`](Self::give_up) before.
 #[derive(Debug)]
 pub(crate) struct Flushing {
-    waiting: Option<(FlushEpoch, Watcher)>,
+    watcher: Option<Watcher>,
 }
 
 impl Flushing {
     pub(crate) fn new() -> Self {
-        Self { waiting: None }
+        Self { watcher: None }
     }
 
     pub(crate) fn poll(
@@ -56,32 +55,29 @@ impl Flushing {
         shared: &Arc<Shared>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), RuntimeStopped>> {
-        let waiting = match self.waiting {
-            Some(waiting) => Some(waiting),
-            None => shared.change(|state, now, _| {
-                state.flush(now).map(|epoch| (epoch, state.new_watcher(Some(epoch))))
-            }),
-        };
         let waker = cx.waker().clone();
+        let watcher = self.watcher.take().or_else(|| {
+            shared.change(|state, now, _| {
+                state.batcher.flush(now);
+                state.watchers.new_flush()
+            })
+        });
         let mut state = shared.lock();
-        let stopped = state.runtime_stopped;
-        let former = match waiting {
-            Some((epoch, watcher)) if !state.epochs.is_over(epoch) => state.watchers.insert(watcher, waker),
-            _ => {
+        match watcher.filter(|watcher| !state.watchers.is_over(*watcher)) {
+            Some(watcher) => {
+                let former = state.watchers.watch(watcher, waker);
                 drop(state);
-                self.waiting = None;
-                return Poll::Ready(if stopped { Err(RuntimeStopped) } else { Ok(()) });
+                drop(former);
+                self.watcher = Some(watcher);
+                Poll::Pending
             }
-        };
-        drop(state);
-        drop(former);
-        self.waiting = waiting;
-        Poll::Pending
+            None => Poll::Ready(if state.runtime_stopped { Err(RuntimeStopped) } else { Ok(()) }),
+        }
     }
 
     pub(crate) fn give_up(&mut self, shared: &Shared) {
-        if let Some((_, watcher)) = self.waiting.take() {
-            let waker = shared.lock().watchers.remove(&watcher);
+        if let Some(watcher) = self.watcher.take() {
+            let waker = shared.lock().watchers.give_up(watcher);
             drop(waker);
         }
     }

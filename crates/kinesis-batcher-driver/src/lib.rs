@@ -90,6 +90,7 @@ mod tests;
 mod timer_task;
 mod transport;
 mod waiters;
+mod watchers;
 
 pub use builder::ProducerBuilder;
 pub use close::{Close, CloseReport};

@@ -73,13 +73,14 @@ impl Refresh {
     /// Waits until it is time to ask; false when nothing more is sent.
     async fn due(&mut self, shared: &Shared) -> bool {
         poll_fn(|cx| {
+            let waker = cx.waker().clone();
             let at = {
                 let mut state = shared.lock();
                 if state.stopping {
                     return Poll::Ready(false);
                 }
                 let at = if state.map_is_stale { Some(self.earliest) } else { self.latest };
-                let former = state.refresh_waker.replace(cx.waker().clone());
+                let former = state.refresh_waker.replace(waker);
                 drop(state);
                 drop(former);
                 at

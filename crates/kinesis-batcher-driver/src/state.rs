@@ -1,7 +1,7 @@
 //! Everything under the lock.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::task::Waker;
 
 use kinesis_batcher_core::{
@@ -10,11 +10,11 @@ use kinesis_batcher_core::{
 
 use crate::close::CloseReport;
 use crate::effects::Effects;
-use crate::epochs::{Epochs, FlushEpoch};
 use crate::error::DeliveryError;
 use crate::record::Completion;
 use crate::tag::{Reply, Tag};
 use crate::waiters::{Line, Parcel, Refused, Ticket, Waiters};
+use crate::watchers::{Returned, Watchers};
 
 /// The core and all who wait for something of it.
 ///
@@ -23,9 +23,7 @@ use crate::waiters::{Line, Parcel, Refused, Ticket, Waiters};
 pub(crate) struct State {
     pub(crate) batcher: Batcher<Tag>,
     pub(crate) waiters: Waiters,
-    pub(crate) epochs: Epochs,
-    pub(crate) watchers: BTreeMap<Watcher, Waker>,
-    next_watcher: u64,
+    pub(crate) watchers: Watchers,
     /// The timer's task, and what it was last told to wait for.
     pub(crate) timer_waker: Option<Waker>,
     pub(crate) timer_at: Option<Timestamp>,
@@ -49,9 +47,7 @@ impl State {
         Self {
             batcher,
             waiters: Waiters::default(),
-            epochs: Epochs::new(),
-            watchers: BTreeMap::new(),
-            next_watcher: 0,
+            watchers: Watchers::new(),
             timer_waker: None,
             timer_at: None,
             refresh_waker: None,
@@ -125,27 +121,33 @@ impl State {
         }
     }
 
-    /// Ends the present epoch for a flush; `None` when nothing is held.
-    pub(crate) fn flush(&mut self, now: Timestamp) -> Option<FlushEpoch> {
-        self.batcher.flush(now);
-        self.epochs.end_present()
+    /// Those who wait for these records have been told what became of them.
+    pub(crate) fn told(&mut self, returned: Returned, effects: &mut Effects) {
+        effects.wakers.extend(self.watchers.told(returned));
+        self.wake_closes_at_the_end(effects);
     }
 
-    /// A new key for [`watchers`](Self::watchers), for one who waits until `epoch` is over or, without one, until
-    /// everything is drained.
-    pub(crate) fn new_watcher(&mut self, epoch: Option<FlushEpoch>) -> Watcher {
-        self.next_watcher += 1;
-        Watcher { epoch: epoch.unwrap_or(FlushEpoch::NEVER), key: self.next_watcher }
-    }
-
-    /// What is to be told to a closer once everything is drained.
-    pub(crate) fn close_report(&mut self) -> CloseReport {
+    /// What is to be told to a closer, once everything is drained and everybody told.
+    pub(crate) fn close_report(&mut self) -> Option<CloseReport> {
+        if !self.has_ended() {
+            return None;
+        }
         let stats = self.batcher.stats();
         let undelivered = self.undelivered.take().unwrap_or_default();
-        CloseReport {
+        Some(CloseReport {
             delivered: stats.records_delivered,
             failed: stats.records_failed - self.undelivered_count,
             undelivered,
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        self.drained && self.watchers.is_idle()
+    }
+
+    fn wake_closes_at_the_end(&mut self, effects: &mut Effects) {
+        if self.has_ended() {
+            effects.wakers.extend(self.watchers.wake_all());
         }
     }
 
@@ -181,7 +183,7 @@ impl State {
 
     fn handle_event(&mut self, event: Event<Tag>, effects: &mut Effects) {
         match event {
-            Event::Delivered { tag, receipt } => match self.settle(tag, effects) {
+            Event::Delivered { tag, receipt } => match effects.returned(tag) {
                 Reply::Delivery(sender) => effects.deliveries.push((sender, Ok(receipt))),
                 Reply::Handler(tag) if self.tells_completions => {
                     effects.completions.push(Completion::Delivered { tag, receipt });
@@ -189,7 +191,7 @@ impl State {
                 Reply::Handler(_) => {}
             },
             Event::Failed { tag, record, failure } => {
-                let reply = self.settle(tag, effects);
+                let reply = effects.returned(tag);
                 if failure.reason == FailureReason::Aborted
                     && let Some(undelivered) = &mut self.undelivered
                 {
@@ -215,7 +217,7 @@ impl State {
                 self.drained = true;
                 self.stop(effects);
                 effects.wakers.extend(self.timer_waker.take());
-                effects.wakers.extend(std::mem::take(&mut self.watchers).into_values());
+                self.wake_closes_at_the_end(effects);
             }
             // Events of later versions of the core: none can be about a record, or its tag would be lost.
             _ => {}
@@ -227,16 +229,6 @@ impl State {
         self.stopping = true;
         effects.stop = true;
         effects.wakers.extend(self.refresh_waker.take());
-    }
-
-    /// A record came back.
-    fn settle(&mut self, tag: Tag, effects: &mut Effects) -> Reply {
-        let (reply, epoch) = tag.into_parts();
-        if self.epochs.leave(epoch) && !self.watchers.is_empty() {
-            let waiting = self.watchers.split_off(&Watcher { epoch: self.epochs.oldest(), key: 0 });
-            effects.wakers.extend(std::mem::replace(&mut self.watchers, waiting).into_values());
-        }
-        reply
     }
 
     /// Lets waiters in, those who came first before the others, until the buffer is full.
@@ -270,10 +262,10 @@ impl State {
     }
 
     fn push(&mut self, now: Timestamp, parcel: Parcel) -> Result<(), Refused> {
-        let tag = Tag::new(parcel.reply, self.epochs.present());
+        let tag = Tag::new(parcel.reply, self.watchers.epoch());
         match self.batcher.push(now, parcel.record, tag) {
             Ok(()) => {
-                self.epochs.enter();
+                self.watchers.accepted();
                 Ok(())
             }
             Err(refused) => {
@@ -295,11 +287,4 @@ impl State {
             effects.wakers.push(waker);
         }
     }
-}
-
-/// Who waits for a flush or a close, by what they wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Watcher {
-    epoch: FlushEpoch,
-    key: u64,
 }

@@ -26,6 +26,7 @@ struct Clock {
 impl Clock {
     fn poll(&mut self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS_MAX {
+            let waker = cx.waker().clone();
             let at = {
                 let mut state = shared.lock();
                 if state.drained {
@@ -33,7 +34,7 @@ impl Clock {
                 }
                 let at = state.batcher.poll_timeout().map(|deadline| deadline.at);
                 state.timer_at = at;
-                let former = state.timer_waker.replace(cx.waker().clone());
+                let former = state.timer_waker.replace(waker);
                 drop(state);
                 drop(former);
                 at

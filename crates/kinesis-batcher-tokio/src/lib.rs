@@ -43,7 +43,7 @@ mod runtime;
 pub use http::connectivity;
 #[doc(no_inline)]
 pub use kinesis_batcher_aws::{
-    AwsOptions, AwsTransport, ConnectError, Connectivity, Credentials, ProvideCredentials, SdkConfig,
+    AwsOptions, AwsTransport, ConnectError, Connectivity, Credentials, ProvideCredentials, Region, SdkConfig,
     SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, StreamMode,
 };
 #[doc(no_inline)]

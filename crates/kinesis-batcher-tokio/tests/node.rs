@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use common::*;
 use kinesis_batcher_local::node::{NodeKinesis, NodeServer};
+use kinesis_batcher_tokio::ConnectError;
 
 /// Starting blocks, so it is done on a thread for that.
 async fn start(server: NodeServer, shards: u32) -> Option<NodeKinesis> {
@@ -49,4 +50,13 @@ async fn kinesis_mock_stores_each_record_once() {
 async fn kinesis_mock_finds_a_stream_by_its_arn() {
     let Some(kinesis) = start(NodeServer::KinesisMock, 3).await else { return };
     round_trip(kinesis, "arn:aws:kinesis:us-east-1:000000000000:stream/clicks", 100).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
+    let Some(kinesis) = start(NodeServer::KinesisMock, 3).await else { return };
+    let url = format!("https://localhost:{}", kinesis.tls_address().unwrap().port());
+    let error = builder(&url, "clicks").connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
 }

@@ -4,6 +4,7 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::*;
@@ -77,6 +78,27 @@ async fn the_slowest_of_a_thousand_senders_takes_less_than_twice_the_median() {
     times.sort_unstable();
     let (median, slowest) = (times[500], times[999]);
     assert!(slowest <= 2 * median, "the slowest took {slowest:?}, the median {median:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flushes_and_closes_end_after_the_completion_handler_has_been_told() {
+    let kinesis = hostile();
+    let told = Arc::new(AtomicU64::new(0));
+    let handler = Arc::clone(&told);
+    let settings = builder(&kinesis.endpoint_url(), STREAM).on_completion(move |_| {
+        // Slow on purpose: what waits must wait for it, and not only for the reply.
+        std::thread::sleep(Duration::from_millis(2));
+        handler.fetch_add(1, Ordering::SeqCst);
+    });
+    let producer = settings.connect().await.unwrap();
+    for round in 1..=3 {
+        producer.send_all((0..30).map(|number| record(format!("{round}-{number}")))).await.unwrap();
+        producer.flush().await.unwrap();
+        assert_eq!(told.load(Ordering::SeqCst), round * 30, "a flush ended before all was told");
+    }
+    producer.send_all((0..30).map(|number| record(number.to_string()))).await.unwrap();
+    let report = producer.close(Duration::from_secs(10)).await;
+    assert_eq!(told.load(Ordering::SeqCst), report.delivered, "a close ended before all was told");
 }
 
 #[test]

@@ -1,0 +1,180 @@
+//! What a record costs from the program to the service and back: the producer beside a plain loop over the AWS SDK.
+//!
+//! `cargo bench -p kinesis-batcher-tokio --bench end_to_end [-- RECORDS]`
+//!
+//! Both send the same records over HTTP to the same server, which routes, stores and answers at well under a
+//! microsecond a record. The server is a process of its own, so that the figures are the client's alone: CPU time of
+//! this process, user and system, from `/proc/self/stat`. The two take turns, and the ratio of their medians is what
+//! counts on a noisy machine.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
+use kinesis_batcher_tokio::{
+    AwsOptions, Bytes, Completion, Config, Credentials, Producer, Record, SdkConfig, ShardLimit,
+    SharedCredentialsProvider, connectivity,
+};
+use tokio::task::JoinSet;
+
+const PAYLOAD: [u8; 100] = [b'x'; 100];
+const ROUNDS: usize = 5;
+/// As many as the producer's own default.
+const REQUESTS_IN_FLIGHT: usize = 16;
+const REQUEST_RECORDS: u64 = 500;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    match arguments.next().as_deref() {
+        Some("--serve") => serve(),
+        Some(records) => run(records.parse().expect("the argument is a number of records")),
+        None => run(500_000),
+    }
+}
+
+/// Serves until the standard input ends, which it does with the process that bench runs in.
+fn serve() {
+    let options = FastOptions { store: false, ..FastOptions::default() };
+    let server = FastKinesis::start(options).expect("the loopback interface takes a server");
+    println!("{}", server.endpoint_url());
+    let mut rest = Vec::new();
+    std::io::stdin().read_to_end(&mut rest).expect("the standard input ends");
+}
+
+fn run(records: u64) {
+    let (server, endpoint_url) = start_server();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime starts");
+    let config = runtime.block_on(sdk_config(endpoint_url));
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // The first round warms up connections and allocator and does not count.
+    for round in 0..=ROUNDS {
+        let plain = measure(records, || runtime.block_on(plain_sdk(&config, records)));
+        let producer = measure(records, || runtime.block_on(producer(&config, records)));
+        if round > 0 {
+            theirs.push(plain);
+            ours.push(producer);
+        }
+    }
+    println!("{records} records of {} B, 22-byte keys, {ROUNDS} rounds, medians", PAYLOAD.len());
+    println!("{:<22} {:>14} {:>12}", "", "CPU ns/record", "records/s");
+    let theirs = report("plain SDK loop", theirs);
+    let ours = report("producer, with tally", ours);
+    println!("ratio of CPU: {:.2}", ours / theirs);
+    stop(server);
+}
+
+fn report(name: &str, mut rounds: Vec<Cost>) -> f64 {
+    rounds.sort_by(|left, right| left.cpu_nanos.total_cmp(&right.cpu_nanos));
+    let cpu = rounds[rounds.len() / 2].cpu_nanos;
+    rounds.sort_by(|left, right| left.wall_nanos.total_cmp(&right.wall_nanos));
+    let wall = rounds[rounds.len() / 2].wall_nanos;
+    println!("{name:<22} {cpu:>14.0} {:>12.0}", 1e9 / wall);
+    cpu
+}
+
+/// Nanoseconds a record.
+struct Cost {
+    cpu_nanos: f64,
+    wall_nanos: f64,
+}
+
+fn measure(records: u64, run: impl FnOnce()) -> Cost {
+    let (cpu, wall) = (cpu_time(), Instant::now());
+    run();
+    let nanos = |duration: Duration| duration.as_nanos() as f64 / records as f64;
+    Cost { cpu_nanos: nanos(cpu_time() - cpu), wall_nanos: nanos(wall.elapsed()) }
+}
+
+/// User and system time of this process, in steps of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("this bench runs on Linux");
+    let after_name = stat.rsplit(')').next().expect("the name of the process is in parentheses");
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    Duration::from_millis(ticks * 10)
+}
+
+/// The loop that everybody writes first: batches of 500, some in flight, no limits, no retries.
+async fn plain_sdk(config: &SdkConfig, records: u64) {
+    let client = Client::new(config);
+    let mut requests = JoinSet::new();
+    for first in (0..records).step_by(REQUEST_RECORDS as usize) {
+        if requests.len() == REQUESTS_IN_FLIGHT {
+            requests.join_next().await.expect("there are requests").expect("no request panics");
+        }
+        let entries = (first..records.min(first + REQUEST_RECORDS)).map(|number| {
+            let entry = PutRecordsRequestEntry::builder().partition_key(key(number)).data(Blob::new(PAYLOAD));
+            entry.build().expect("data is set")
+        });
+        let request = client.put_records().stream_name("fast").set_records(Some(entries.collect()));
+        requests.spawn(async move {
+            let reply = request.send().await.expect("the server answers");
+            assert_eq!(reply.failed_record_count().unwrap_or_default(), 0);
+        });
+    }
+    while let Some(request) = requests.join_next().await {
+        request.expect("no request panics");
+    }
+}
+
+async fn producer(sdk: &SdkConfig, records: u64) {
+    let delivered = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&delivered);
+    let config = Config::builder().shard_limit(ShardLimit::Off).build().expect("the settings are valid");
+    let producer =
+        Producer::builder("fast").sdk_config(sdk.clone()).config(config).on_completion(move |completion| {
+            assert!(matches!(completion, Completion::Delivered { .. }), "nothing fails");
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+    let producer = producer.connect().await.expect("the server answers");
+    for first in (0..records).step_by(REQUEST_RECORDS as usize) {
+        let batch = (first..records.min(first + REQUEST_RECORDS)).map(|number| {
+            Record::new(key(number), Bytes::copy_from_slice(&PAYLOAD)).expect("a valid record")
+        });
+        producer.send_all(batch).await.expect("the producer is open");
+    }
+    let report = producer.close(Duration::from_secs(60)).await;
+    assert_eq!((report.delivered, delivered.load(Ordering::Relaxed)), (records, records));
+}
+
+fn key(number: u64) -> String {
+    format!("customer-{number:013}")
+}
+
+async fn sdk_config(endpoint_url: String) -> SdkConfig {
+    let credentials = Credentials::new("access", "secret", None, None, "bench");
+    let options = AwsOptions {
+        region: Some("us-east-1".into()),
+        endpoint_url: Some(endpoint_url),
+        credentials: Some(SharedCredentialsProvider::new(credentials)),
+        ..AwsOptions::default()
+    };
+    let stream = "fast".parse().expect("a stream's name");
+    options.load(&stream, connectivity()).await
+}
+
+fn start_server() -> (Child, String) {
+    let this = std::env::current_exe().expect("the bench knows its own file");
+    let mut server = Command::new(this)
+        .arg("--serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the bench can start itself");
+    let mut endpoint_url = String::new();
+    let stdout = server.stdout.take().expect("it was piped");
+    BufReader::new(stdout).read_line(&mut endpoint_url).expect("the server says where it is");
+    (server, endpoint_url.trim().to_owned())
+}
+
+fn stop(mut server: Child) {
+    drop(server.stdin.take());
+    server.wait().expect("the server ends with its input");
+}
