@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use local::LocalArgs;
 pub(crate) use push::{Format, OnBadRecord, ProgressMode, PushArgs, ReportingArgs, SummaryFormat};
 pub(crate) use shards::{ShardsArgs, ShardsOutput};
+pub(crate) use target::Target;
 pub(crate) use values::write_duration;
 
 use crate::exit::Exit;

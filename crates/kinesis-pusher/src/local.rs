@@ -1,15 +1,27 @@
 //! `local`: the embedded Kinesis by itself.
 
 use crate::cli::LocalArgs;
+use crate::embedded::Embedded;
 use crate::exit::{Exit, StartError};
+use crate::output;
+use crate::signals::{Signals, Stop};
 
 /// Runs the subcommand until a signal stops it.
 ///
 /// # Errors
 /// Why it could not be started.
 pub(crate) async fn run(args: LocalArgs) -> Result<Exit, StartError> {
-    let _ = how_to_use(args.port, &args.streams);
-    Err(StartError::new("this build has no embedded Kinesis; build it with one"))
+    let mut signals = Signals::listen()?;
+    let kinesis = Embedded::start(args.port, &args.streams, args.shards).await?;
+    if let Err(error) = output::print(&how_to_use(kinesis.port(), &args.streams)) {
+        output::error(&format!("cannot write to stdout: {error}"));
+    }
+    signals.reached(Stop::Drain).await;
+    tokio::select! {
+        () = kinesis.shutdown() => {}
+        () = signals.reached(Stop::AtOnce) => {}
+    }
+    Ok(Exit::Done)
 }
 
 /// How to point a client at a server on this port.

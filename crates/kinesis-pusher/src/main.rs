@@ -3,17 +3,19 @@
 //! The binary is the whole crate: `cli` says what may be typed, `push`, `shards` and `local` are the subcommands, and
 //! the other modules are what they share.
 
-#![allow(dead_code, reason = "parts of the seam to the producer have no caller until it is connected")]
-
 mod cli;
+mod connect;
 mod dead_letters;
 mod destination;
+#[cfg_attr(not(feature = "local"), path = "embedded_absent.rs")]
+mod embedded;
 mod exit;
 mod input;
 mod key;
 mod ledger;
 mod local;
 mod output;
+mod producer;
 mod progress;
 mod push;
 mod reason;

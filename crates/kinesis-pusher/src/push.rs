@@ -1,6 +1,7 @@
 //! `push`: from files and stdin to a stream.
 
 mod connect;
+mod local_stream;
 mod pump;
 #[cfg(test)]
 mod scenarios;
@@ -36,11 +37,9 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
     let sources = Sources::check(&args.files)?;
     let dead_letters =
         args.input.dead_letters.as_deref().map(|path| DeadLetters::open(path, &sources)).transpose()?;
-    let mut signals = Signals::listen().map_err(|error| {
-        StartError::new(format!("cannot listen for signals: {error}; check the process limits"))
-    })?;
+    let mut signals = Signals::listen()?;
     let tally = Arc::new(Tally::default());
-    let destination = tokio::select! {
+    let connected = tokio::select! {
         biased;
         () = signals.reached(Stop::Drain) => {
             output::error("stopped before the stream was reached; nothing was read or sent");
@@ -48,12 +47,20 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
         }
         connected = connect::connect(&args, &tally) => connected?,
     };
+    if let (Some(local), Some(shards)) = (&connected.local, args.local) {
+        output::note(&local.introduction(shards));
+    }
     if sources.use_stdin() && io::stdin().is_terminal() {
         output::note("reading records from the terminal; end with Ctrl-D on a line of its own");
     }
     let reporting = args.reporting;
     let ledger = Ledger::new(tally, sources.names(), dead_letters, args.input.on_bad_record);
-    let outcome = deliver(&destination, args, sources, ledger, signals, None).await?;
+    let fingerprints = connected.local.as_ref().map(|_| Fingerprints::default());
+    let mut outcome =
+        deliver(&connected.producer, args, sources, ledger, signals.clone(), fingerprints).await?;
+    if let (Some(local), Some(fingerprints)) = (&connected.local, outcome.fingerprints.take()) {
+        local.verify(fingerprints, &mut outcome.summary, signals).await;
+    }
     Ok(report(&outcome, reporting))
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use kinesis_batcher_core::Shard;
 use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
+use kinesis_batcher_core::{Shard, ShardMap};
 use serde::Serialize;
 
 use crate::cli::{ShardsArgs, ShardsOutput};
+use crate::connect;
 use crate::exit::{Exit, StartError};
 use crate::output;
 use crate::summary::grouped;
@@ -16,10 +17,11 @@ use crate::summary::grouped;
 /// # Errors
 /// Why the stream could not be described.
 pub(crate) async fn run(args: ShardsArgs) -> Result<Exit, StartError> {
-    let shards = list(&args).await?;
+    let map = connect::shards(&args.target).await?;
+    let shards = listed(&map)?;
     let text = match args.output {
-        ShardsOutput::Table => table(&shards),
-        ShardsOutput::Json => json(&shards),
+        ShardsOutput::Table => table(shards),
+        ShardsOutput::Json => json(shards),
     };
     match output::print(&text) {
         Ok(()) => Ok(Exit::Done),
@@ -41,8 +43,19 @@ struct Row {
     bytes_per_second_max: u64,
 }
 
-async fn list(_args: &ShardsArgs) -> Result<Vec<Shard>, StartError> {
-    Err(StartError::new("this build has no producer; build it with one"))
+/// The shards, where they are known.
+fn listed(map: &ShardMap) -> Result<&[Shard], StartError> {
+    let count = grouped(map.open_shards().into());
+    match map.shards() {
+        [] if map.is_auto() => Err(StartError::new(format!(
+            "the stream spreads its records over its {count} open shards itself, whatever their keys; there are no \
+             hash-key ranges to list"
+        ))),
+        [] => Err(StartError::new(format!(
+            "the stream has {count} open shards, and listing them is denied; permit kinesis:ListShards on it"
+        ))),
+        shards => Ok(shards),
+    }
 }
 
 /// The part of all hash keys that a shard owns, 0 to 1. The 53 bits of a float are plenty to print.
@@ -122,6 +135,16 @@ mod tests {
             lines[1..4].iter().all(|line| line[limits..].starts_with("1,000 records/s")),
             "columns line up:\n{text}"
         );
+    }
+
+    #[test]
+    fn a_stream_whose_shards_are_not_known_says_how_many_there_are_and_why_no_more() {
+        let three = std::num::NonZeroU32::new(3).expect("three");
+        let denied = listed(&ShardMap::count_only(three)).expect_err("no list").to_string();
+        assert!(denied.contains("3 open shards") && denied.contains("permit kinesis:ListShards"), "{denied}");
+        let auto = listed(&ShardMap::auto(three)).expect_err("no list").to_string();
+        assert!(auto.contains("3 open shards itself"), "{auto}");
+        assert_eq!(listed(&ShardMap::uniform(three)).expect("a list").len(), 3);
     }
 
     #[test]

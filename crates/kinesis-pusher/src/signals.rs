@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::sync::watch;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, StartError};
 use crate::output;
 
 /// How far a stop was asked for.
@@ -43,8 +43,10 @@ impl Signals {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn listen() -> io::Result<Self> {
-        let mut source = Source::new()?;
+    pub(crate) fn listen() -> Result<Self, StartError> {
+        let mut source = Source::new().map_err(|error| {
+            StartError::new(format!("cannot listen for signals: {error}; check the process limits"))
+        })?;
         let (sender, stop) = watch::channel(Stop::Run);
         tokio::spawn(async move {
             source.next().await;

@@ -74,8 +74,8 @@ impl fmt::Display for Summary {
             grouped(self.requests)
         )?;
         for (count, what) in [
-            (self.throttled, "throttled"),
-            (self.records_retried, "retried"),
+            (self.throttled, "times throttled"),
+            (self.records_retried, "records sent again"),
             (self.records_possibly_duplicated, "possibly duplicated"),
             (self.records_failed, "failed"),
             (self.records_expired, "of them expired"),
@@ -141,8 +141,8 @@ mod tests {
     fn text_is_one_line_that_leaves_out_what_did_not_happen() {
         assert_eq!(
             summary().to_string(),
-            "delivered 8,830 of 8,832 records (787.81 KiB) in 2.0 s, 4,414 records/s, 19 requests, 40 throttled, \
-             12 retried, 2 failed, 1 of them expired"
+            "delivered 8,830 of 8,832 records (787.81 KiB) in 2.0 s, 4,414 records/s, 19 requests, 40 times \
+             throttled, 12 records sent again, 2 failed, 1 of them expired"
         );
         let clean =
             Summary { records_read: 3, records_delivered: 3, verified: Some(true), ..Summary::default() };

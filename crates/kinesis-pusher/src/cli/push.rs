@@ -90,7 +90,8 @@ pub(crate) struct DeliveryArgs {
     #[arg(long, value_name = "REQUESTS", default_value = "16", value_parser = setting(whole, ConfigBuilder::in_flight_requests_max))]
     pub(crate) in_flight: usize,
 
-    /// Bytes of records waiting or on their way, at most; reading waits when they are reached
+    /// Bytes of records waiting or on their way, at most; reading waits when they are reached. One shard gets half of
+    /// them at most, and as records go in the order of the input, reading waits for a shard that is behind too
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = setting(size, ConfigBuilder::buffer_bytes_max))]
     pub(crate) buffer_bytes: usize,
 

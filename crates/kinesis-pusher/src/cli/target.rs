@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// The stream and the endpoint, as in the AWS CLI.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Stream")]
 pub(crate) struct Target {
     /// The stream's name

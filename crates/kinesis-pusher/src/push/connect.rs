@@ -1,36 +1,34 @@
-//! The stream behind a [`Destination`].
+//! The producer behind a run, and with `--local` the Kinesis behind the producer.
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
-use kinesis_batcher_core::Record;
-
+use super::local_stream::LocalStream;
 use crate::cli::PushArgs;
-use crate::destination::{Destination, Refused, Traffic};
+use crate::connect;
 use crate::exit::StartError;
-use crate::input::Origin;
+use crate::producer::{Tallied, completions};
 use crate::tally::Tally;
 
-/// Nobody can make one.
-pub(super) struct Unconnected(Infallible);
-
-/// Finds the stream.
-///
-/// # Errors
-/// When there is none.
-pub(super) async fn connect(_args: &PushArgs, _tally: &Arc<Tally>) -> Result<Unconnected, StartError> {
-    Err(StartError::new("this build has no producer; build it with one"))
+/// Where the records go.
+pub(super) struct Connected {
+    /// The producer. Before the server, so that it goes first.
+    pub(super) producer: Tallied,
+    /// With `--local`: the server, to be read back from.
+    pub(super) local: Option<LocalStream>,
 }
 
-impl Destination for Unconnected {
-    async fn send_all(&self, _: Vec<(Record, Origin)>) -> Result<(), Refused> {
-        match self.0 {}
-    }
-
-    async fn close(&self, _: Duration) {}
-
-    fn traffic(&self) -> Traffic {
-        match self.0 {}
-    }
+/// Finds the stream, or makes it.
+///
+/// # Errors
+/// Settings that do not go together; a stream that cannot be reached.
+pub(super) async fn connect(args: &PushArgs, tally: &Arc<Tally>) -> Result<Connected, StartError> {
+    let config = args.config().map_err(|error| StartError::usage(error.to_string()))?;
+    let local = match args.local {
+        Some(shards) => Some(LocalStream::start(args.target.stream.as_deref(), shards).await?),
+        None => None,
+    };
+    let builder = local.as_ref().map_or_else(|| connect::producer(&args.target), LocalStream::producer);
+    let connecting = builder.config(config).on_completion(completions(tally)).connect();
+    let producer = connecting.await.map_err(|error| connect::unconnected(&error, &args.target))?;
+    Ok(Connected { producer: Tallied::new(producer.into(), Arc::clone(tally)), local })
 }

@@ -159,6 +159,9 @@ impl<'d, D: Destination> Pump<'d, D> {
             self.ledger.refused(origin, &record, &Reason::from(reason));
             if self.ledger.must_stop() {
                 self.ledger.unread(rest.len());
+                if let Some(fingerprints) = &mut self.fingerprints {
+                    rest.iter().for_each(|(record, _)| fingerprints.unread(record));
+                }
                 return;
             }
             records = rest;

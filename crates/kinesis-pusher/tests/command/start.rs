@@ -1,27 +1,14 @@
 //! What is found wrong before anything is sent.
 
-#![allow(missing_docs)]
-
-mod common;
-
 use std::path::Path;
 
-use common::{Ran, run};
+use crate::run::{Ran, run};
 
 /// Runs `push --local` on these files.
 fn push(arguments: &[&Path]) -> Ran {
     let mut all = vec![Path::new("push"), Path::new("--local")];
     all.extend(arguments);
     run(&all)
-}
-
-fn assert_not_started(ran: &Ran, parts: &[&str]) {
-    assert_eq!(ran.code, Some(3), "it could not start: {}", ran.stderr);
-    assert_eq!(ran.stdout, "", "nothing was done that a summary could tell of");
-    assert_eq!(ran.stderr.lines().count(), 1, "one line: {}", ran.stderr);
-    for part in parts {
-        assert!(ran.stderr.contains(part), "it says {part}: {}", ran.stderr);
-    }
 }
 
 #[test]
@@ -31,17 +18,19 @@ fn a_missing_file_is_named_with_what_to_do_even_after_good_ones() {
     std::fs::write(&good, "x\n").expect("a file");
     let missing = dir.path().join("missing.csv");
     let ran = push(&[&good, &missing]);
-    assert_not_started(
-        &ran,
-        &["error: cannot read", &missing.display().to_string(), "no such file", "check the path"],
-    );
+    ran.assert_not_started(&[
+        "error: cannot read",
+        &missing.display().to_string(),
+        "no such file",
+        "check the path",
+    ]);
 }
 
 #[test]
 fn a_directory_is_no_input() {
     let dir = tempfile::tempdir().expect("a directory");
     let ran = push(&[dir.path()]);
-    assert_not_started(&ran, &[&dir.path().display().to_string(), "is a directory", "name the files in it"]);
+    ran.assert_not_started(&[&dir.path().display().to_string(), "is a directory", "name the files in it"]);
 }
 
 #[test]
@@ -51,10 +40,7 @@ fn dead_letters_that_cannot_be_written_are_found_out_first() {
     std::fs::write(&good, "x\n").expect("a file");
     let letters = dir.path().join("no/such/dead.ndjson");
     let ran = push(&[&good, Path::new("--dead-letters"), &letters]);
-    assert_not_started(
-        &ran,
-        &["cannot write dead letters", &letters.display().to_string(), "does not exist"],
-    );
+    ran.assert_not_started(&["cannot write dead letters", &letters.display().to_string(), "does not exist"]);
 }
 
 #[cfg(unix)]

@@ -1,12 +1,8 @@
 //! What may be typed, and what is said to what may not.
 
-#![allow(missing_docs)]
-
-mod common;
-
 use std::process::Stdio;
 
-use common::{pusher, run};
+use crate::run::{pusher, run};
 
 #[test]
 fn help_and_version_are_no_errors_and_go_to_stdout() {

@@ -1,0 +1,72 @@
+//! To the stream that was named, the way the AWS CLI would go.
+
+use aws_types::region::Region;
+use kinesis_batcher_core::ShardMap;
+use kinesis_batcher_tokio::{
+    AwsOptions, AwsTransport, ConnectError, Credentials, Producer, ProducerBuilder, SdkConfig,
+    SharedCredentialsProvider, StreamId, StreamIdError, connectivity,
+};
+
+use crate::cli::Target;
+use crate::exit::StartError;
+
+/// A builder for a producer to the target's stream, which takes what the target does not say from the environment and
+/// the AWS files.
+pub(crate) fn producer(target: &Target) -> ProducerBuilder {
+    let Target { endpoint_url, region, profile, .. } = target;
+    let mut builder = Producer::builder(stream(target));
+    if let Some(url) = endpoint_url {
+        builder = builder.endpoint_url(url);
+    }
+    if let Some(region) = region {
+        builder = builder.region(region);
+    }
+    if let Some(profile) = profile {
+        builder = builder.profile(profile);
+    }
+    builder
+}
+
+/// A builder for a producer to a stream of the Kinesis inside this process. Neither environment nor files are looked
+/// at: what they say is about another service, and could only lead astray.
+pub(crate) fn local_producer(stream: &str, endpoint_url: &str) -> ProducerBuilder {
+    let credentials = Credentials::new("local", "local", None, None, "kinesis-pusher");
+    let config = SdkConfig::builder()
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(endpoint_url)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    Producer::builder(stream).sdk_config(config)
+}
+
+/// What the service says of the target's stream.
+///
+/// # Errors
+/// Why it says nothing.
+pub(crate) async fn shards(target: &Target) -> Result<ShardMap, StartError> {
+    let Target { endpoint_url, region, profile, .. } = target.clone();
+    let options = AwsOptions { region, profile, endpoint_url, ..AwsOptions::default() };
+    let stream: StreamId =
+        stream(target).parse().map_err(|error: StreamIdError| StartError::usage(error.to_string()))?;
+    let config = options.load(&stream, connectivity()).await;
+    let (_, description) =
+        AwsTransport::connect(&config, stream).await.map_err(|error| unconnected(&error, target))?;
+    Ok(description.shards)
+}
+
+/// The one line for a stream that cannot be reached.
+pub(crate) fn unconnected(error: &ConnectError, target: &Target) -> StartError {
+    match (error, &target.profile) {
+        // What the SDK says lists all places it knows, and not the one that was asked for.
+        (ConnectError::NoCredentials { .. }, Some(profile)) => StartError::new(format!(
+            "no credentials in profile '{profile}': check its name in ~/.aws/config and ~/.aws/credentials, or renew them \
+             (aws configure, aws sso login --profile {profile})"
+        )),
+        _ => StartError::new(error.to_string()),
+    }
+}
+
+fn stream(target: &Target) -> &str {
+    let named = target.stream_arn.as_deref().or(target.stream.as_deref());
+    named.expect("the command line demands a stream, or has made one of its own")
+}

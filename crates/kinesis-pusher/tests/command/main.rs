@@ -1,0 +1,17 @@
+//! The command as users run it: a process, its files, its signals and its exit code.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[cfg(feature = "local")]
+mod embedded;
+mod faults;
+mod pipes;
+mod reach;
+mod run;
+#[cfg(feature = "local")]
+mod serve;
+mod shards;
+mod start;
+#[cfg(unix)]
+mod stop;
+mod usage;
