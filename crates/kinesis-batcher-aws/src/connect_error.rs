@@ -14,8 +14,7 @@ use crate::stream_id::StreamId;
 pub enum ConnectError {
     /// The stream does not exist, there.
     #[error(
-        "there is no stream {stream} in {region} ({endpoint}); check its name and the region, or create it: aws kinesis \
-         create-stream --stream-name {stream}"
+        "there is no stream {stream} in {region} ({endpoint}); check its name and the region, or create it"
     )]
     NoSuchStream {
         /// Its name or ARN.

@@ -228,6 +228,10 @@ async fn splits_and_merges_in_the_middle_cost_neither_a_record_nor_a_copy() {
         }
     });
     kinesis.wait_until(|seen| seen.stored().len() > 200).await.unwrap();
+    for _ in 0..3 {
+        // As often as a refresh tries, so that the first one fails.
+        kinesis.next(Operation::ListShards, Fault::Reject(Rejection::internal_failure()));
+    }
     let [first, second] = kinesis.split("shardId-000000000001").unwrap();
     kinesis.wait_until(|seen| seen.stored().len() > 900).await.unwrap();
     kinesis.merge(&first, &second).unwrap();
