@@ -7,7 +7,7 @@ use aws_config::{Region, SdkConfig};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_types::service_config::ServiceConfigKey;
 use kinesis_batcher_driver::{
-    DescribeError, ErrorClass, PutRecords, RequestError, Response, ShardMap, Transport,
+    BoxFuture, DescribeError, ErrorClass, PutRecords, RequestError, Response, ShardMap, Transport,
 };
 
 use crate::client::RenewableClient;
@@ -122,8 +122,6 @@ impl fmt::Debug for AwsTransport {
             .finish_non_exhaustive()
     }
 }
-
-type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 fn region(config: &SdkConfig, stream: &StreamId) -> Result<Region, ConnectError> {
     match (config.region(), stream.region()) {

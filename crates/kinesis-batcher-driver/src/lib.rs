@@ -29,9 +29,8 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use futures_core::future::BoxFuture;
 //! use kinesis_batcher_driver::{
-//!     Config, DescribeError, Producer, PutRecords, Record, RecordOutcome, RequestError, Response, Runtime, ShardMap,
+//!     BoxFuture, Config, DescribeError, Producer, PutRecords, Record, RecordOutcome, RequestError, Response, Runtime, ShardMap,
 //!     Transport,
 //! };
 //!
@@ -97,6 +96,8 @@ pub use close::{Close, CloseReport};
 pub use delivery::Delivery;
 pub use error::{DeliveryError, RuntimeStopped, SendAllError, SendError};
 pub use flush::Flush;
+#[doc(no_inline)]
+pub use futures_core::future::BoxFuture;
 #[doc(no_inline)]
 pub use kinesis_batcher_core::{
     Bytes, Config, ConfigBuilder, ConfigError, ErrorClass, ErrorCode, Failure, FailureReason, HashKey,

@@ -55,8 +55,9 @@ fn run(records: u64) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     // The first round warms up connections and allocator and does not count.
     for round in 0..=ROUNDS {
-        let plain = measure(records, || runtime.block_on(plain_sdk(&config, records)));
-        let producer = measure(records, || runtime.block_on(producer(&config, records)));
+        let only = std::env::var("ONLY").unwrap_or_default();
+        let plain = measure(records, || if only != "p" { runtime.block_on(plain_sdk(&config, records)) });
+        let producer = measure(records, || if only != "s" { runtime.block_on(producer(&config, records)) });
         if round > 0 {
             theirs.push(plain);
             ours.push(producer);

@@ -48,8 +48,8 @@ pub use kinesis_batcher_aws::{
 };
 #[doc(no_inline)]
 pub use kinesis_batcher_driver::{
-    AsyncTimer, Bytes, Close, CloseReport, Completion, Config, ConfigBuilder, ConfigError, Delivery,
-    DeliveryError, DescribeError, ErrorClass, ErrorCode, Failure, FailureReason, Flush, HashKey,
+    AsyncTimer, BoxFuture, Bytes, Close, CloseReport, Completion, Config, ConfigBuilder, ConfigError,
+    Delivery, DeliveryError, DescribeError, ErrorClass, ErrorCode, Failure, FailureReason, Flush, HashKey,
     PartitionKey, PushErrorReason, PutRecords, Receipt, Record, RecordError, RecordOutcome, RecordSink,
     RequestError, RequestRecord, Response, Runtime, RuntimeStopped, SendAll, SendAllError, SendAndForget,
     SendError, SendRecord, SequenceNumber, ServiceError, Shard, ShardId, ShardLimit, ShardMap, ShardMapError,
