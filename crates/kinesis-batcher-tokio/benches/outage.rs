@@ -1,0 +1,114 @@
+//! What an outage of 30 s costs a producer whose buffer is full, and how soon it is over.
+//!
+//! `cargo bench -p kinesis-batcher-tokio --bench outage`
+//!
+//! Every request fails after 20 ms. CPU time and memory are this process's own; the service is another process.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kinesis_batcher_local::hostile::{Fault, HostileKinesis, HostileOptions, Operation, Rejection};
+use kinesis_batcher_tokio::{Config, Credentials, Producer, Record, ShardLimit};
+
+const OUTAGE: Duration = Duration::from_secs(30);
+const RECORDS: usize = 100_000;
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--serve") {
+        return serve();
+    }
+    let (mut server, endpoint_url) = start_server();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime starts").block_on(run(&mut server, endpoint_url));
+    drop(server.stdin.take());
+    server.wait().expect("the server ends with its input");
+}
+
+async fn run(server: &mut Child, endpoint_url: String) {
+    let config =
+        Config::builder().shard_limit(ShardLimit::Off).buffer_records_max(RECORDS).time_to_live(None);
+    let producer = Producer::builder("hostile")
+        .endpoint_url(endpoint_url)
+        .region("us-east-1")
+        .credentials(Credentials::new("access", "secret", None, None, "bench"))
+        .config(config.build().expect("the settings are valid"))
+        .connect();
+    let producer = producer.await.expect("the server describes its stream");
+    let mut accepted = 0u64;
+    while producer.try_send_and_forget(record(accepted)).is_ok() {
+        accepted += 1;
+    }
+    // What it takes to hold and to have begun to send is not the outage's cost.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (cpu, memory) = (cpu_time(), resident_bytes());
+    let requests = producer.stats().requests_sent;
+    tokio::time::sleep(OUTAGE).await;
+    let spent = cpu_time() - cpu;
+    let grown = resident_bytes() as i64 - memory as i64;
+    let stats = producer.stats();
+    println!("{accepted} records held, outage of {OUTAGE:?}:");
+    println!("  {} requests tried", stats.requests_sent - requests);
+    println!("  {:.2} % of a core", 100.0 * spent.as_secs_f64() / OUTAGE.as_secs_f64());
+    println!("  resident memory {:.1} MB before, {:+.1} MB after", memory as f64 / 1e6, grown as f64 / 1e6);
+    assert_eq!(stats.records_queued + stats.records_in_flight, accepted, "nothing was lost");
+
+    let input = server.stdin.as_mut().expect("it was piped");
+    input.write_all(b"calm\n").expect("the server listens");
+    let end = Instant::now();
+    while producer.stats().requests_in_flight_allowed < 16 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("  all 16 requests in flight again {:.2} s after its end", end.elapsed().as_secs_f64());
+    let report = producer.close(Duration::from_secs(60)).await;
+    println!("  all {} delivered {:.2} s after its end", report.delivered, end.elapsed().as_secs_f64());
+    assert_eq!(report.delivered, accepted);
+}
+
+fn record(number: u64) -> Record {
+    Record::new(format!("customer-{number:013}"), vec![b'x'; 100]).expect("a valid record")
+}
+
+/// Fails every request until it reads a line, then none; ends with its input.
+fn serve() {
+    let server = HostileKinesis::start(HostileOptions { shards: 16, ..HostileOptions::default() });
+    let server = server.expect("the loopback interface takes a server");
+    let failure = Fault::Reject(Rejection::internal_failure()).after(Duration::from_millis(20));
+    server.every(Operation::PutRecords, failure);
+    println!("{}", server.endpoint_url());
+    let mut input = BufReader::new(std::io::stdin());
+    input.read_line(&mut String::new()).expect("a line comes");
+    server.calm();
+    input.read_to_end(&mut Vec::new()).expect("the input ends");
+}
+
+fn start_server() -> (Child, String) {
+    let this = std::env::current_exe().expect("the bench knows its own file");
+    let mut server = Command::new(this)
+        .arg("--serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the bench can start itself");
+    let mut endpoint_url = String::new();
+    let stdout = server.stdout.take().expect("it was piped");
+    BufReader::new(stdout).read_line(&mut endpoint_url).expect("the server says where it is");
+    (server, endpoint_url.trim().to_owned())
+}
+
+/// User and system time of this process, in steps of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("this bench runs on Linux");
+    let after_name = stat.rsplit(')').next().expect("the name of the process is in parentheses");
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    Duration::from_millis(ticks * 10)
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("this bench runs on Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
+    1_024 * line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("in kibibytes")
+}
