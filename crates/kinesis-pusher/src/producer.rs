@@ -1,4 +1,4 @@
-//! The producer, as `push` sees it.
+//! The producer as a [`Destination`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,6 @@ use kinesis_batcher_driver::{Completion, Producer, SendAllError, SendError, Tagg
 use crate::destination::{Destination, Failed, Refused, Traffic};
 use crate::input::Origin;
 use crate::tally::Tally;
-
-/// A producer whose completions go to a tally.
-pub(crate) struct Tallied {
-    producer: Producer,
-    tally: Arc<Tally>,
-}
-
-impl Tallied {
-    /// The producer was built with [`completions`] of the same tally.
-    pub(crate) fn new(producer: Producer, tally: Arc<Tally>) -> Self {
-        Self { producer, tally }
-    }
-}
 
 /// A completion handler that tells `tally` of every end.
 pub(crate) fn completions(tally: &Arc<Tally>) -> impl Fn(Completion) + Send + Sync + use<> {
@@ -37,26 +24,19 @@ pub(crate) fn completions(tally: &Arc<Tally>) -> impl Fn(Completion) + Send + Sy
     }
 }
 
-impl Destination for Tallied {
+impl Destination for Producer {
     async fn send_all(&self, records: Vec<(Record, Origin)>) -> Result<(), Refused> {
         let tagged = records.into_iter().map(|(record, origin)| (record, origin.to_tag()));
-        self.producer.send_all(tagged).await.map_err(refused)
+        self.send_all(tagged).await.map_err(refused)
     }
 
     async fn close(&self, within: Duration) {
-        self.producer.close(within).await;
-        // What another thread took out of the producer just before the end may still be on its way to the tally.
-        let accepted = self.producer.stats().records_accepted;
-        for _ in 0..COMPLETION_WAITS_MAX {
-            if self.tally.ends() >= accepted {
-                break;
-            }
-            tokio::time::sleep(COMPLETION_WAIT).await;
-        }
+        // What it hands back has gone to the tally already, like every other end.
+        self.close(within).await;
     }
 
     fn traffic(&self) -> Traffic {
-        let stats = self.producer.stats();
+        let stats = self.stats();
         Traffic {
             requests: stats.requests_sent,
             kinesis_records: stats.records_delivered,
@@ -71,7 +51,3 @@ fn refused(error: SendAllError) -> Refused {
     let untried = |TaggedRecord { record, tag }| (record, Origin::from_tag(tag));
     Refused { record: (record, Origin::from_tag(tag)), reason, rest: rest.into_iter().map(untried).collect() }
 }
-
-/// A handler takes microseconds; half a minute covers a machine that swaps.
-const COMPLETION_WAIT: Duration = Duration::from_millis(1);
-const COMPLETION_WAITS_MAX: u32 = 30_000;

@@ -28,6 +28,17 @@ pub(crate) struct Position {
     pub(crate) records_failed: u64,
 }
 
+impl Position {
+    /// About how many of the bytes belong to records that have their end. What was read fills the buffer in no time;
+    /// it is the stream that takes long.
+    fn bytes_done(self) -> u64 {
+        let ended = u128::from(self.records_delivered + self.records_failed);
+        let done = (u128::from(self.bytes_read) * ended).checked_div(self.records_read.into());
+        // Without records, nothing is outstanding.
+        done.map_or(self.bytes_read, |done| u64::try_from(done).unwrap_or(u64::MAX))
+    }
+}
+
 enum View {
     Hidden,
     Bar(ProgressBar),
@@ -52,7 +63,11 @@ impl Progress {
         match &mut self.view {
             View::Hidden => {}
             View::Bar(bar) => {
-                bar.set_position(position.bytes_read);
+                bar.set_position(if self.total_bytes.is_some() {
+                    position.bytes_done()
+                } else {
+                    position.bytes_read
+                });
                 bar.set_message(counts(position));
             }
             View::Lines { next } => {
@@ -105,11 +120,12 @@ fn counts(position: Position) -> String {
 }
 
 fn line(position: Position, total_bytes: Option<u64>) -> String {
-    let bytes = position.bytes_read;
     match total_bytes {
         // A file that grows while it is read has more than its all.
-        Some(total) if total > 0 => format!("{:>3}%  {}", (bytes.min(total) * 100) / total, counts(position)),
-        _ => format!("{}  {}", BinaryBytes(bytes), counts(position)),
+        Some(total) if total > 0 => {
+            format!("{:>3}%  {}", position.bytes_done().min(total) * 100 / total, counts(position))
+        }
+        _ => format!("{}  {}", BinaryBytes(position.bytes_read), counts(position)),
     }
 }
 
@@ -121,24 +137,33 @@ mod tests {
     use super::*;
 
     const POSITION: Position =
-        Position { bytes_read: 420, records_read: 12_345, records_delivered: 12_000, records_failed: 0 };
+        Position { bytes_read: 420, records_read: 12_000, records_delivered: 6_000, records_failed: 0 };
 
     #[test]
     fn a_known_size_shows_as_a_percentage_and_an_unknown_one_as_bytes() {
-        assert_eq!(line(POSITION, Some(1_000)), " 42%  12,345 read, 12,000 delivered");
-        assert_eq!(line(POSITION, None), "420 B  12,345 read, 12,000 delivered");
+        assert_eq!(line(POSITION, Some(1_000)), " 21%  12,000 read, 6,000 delivered");
+        assert_eq!(line(POSITION, None), "420 B  12,000 read, 6,000 delivered");
         assert_eq!(line(Position::default(), Some(0)), "0 B  0 read, 0 delivered");
     }
 
     #[test]
     fn failures_show_as_soon_as_there_are_any() {
         let position = Position { records_failed: 3, ..POSITION };
-        assert_eq!(counts(position), "12,345 read, 12,000 delivered, 3 failed");
+        assert_eq!(counts(position), "12,000 read, 6,000 delivered, 3 failed");
     }
 
     #[test]
     fn a_file_that_grew_is_never_past_its_end() {
         assert!(line(POSITION, Some(100)).starts_with("100%"));
+    }
+
+    #[test]
+    fn what_was_read_and_waits_is_not_done_yet_and_what_failed_is() {
+        let read = Position { records_delivered: 0, ..POSITION };
+        assert_eq!(read.bytes_done(), 0, "nothing has its end");
+        assert_eq!(Position { records_failed: 6_000, ..POSITION }.bytes_done(), 420);
+        let blank = Position { bytes_read: 10, ..Position::default() };
+        assert_eq!(blank.bytes_done(), 10, "blank lines have nothing outstanding");
     }
 
     #[test]

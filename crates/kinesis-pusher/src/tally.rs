@@ -15,7 +15,6 @@ pub(crate) struct Tally {
     delivered: AtomicU64,
     recovered: AtomicU64,
     possibly_duplicated: AtomicU64,
-    failures: AtomicU64,
     failed: Mutex<Vec<Failed>>,
 }
 
@@ -33,33 +32,25 @@ pub(crate) struct Deliveries {
 impl Tally {
     /// A record is in the stream after so many attempts.
     pub(crate) fn delivered(&self, attempts: u32, possible_duplicate: bool) {
+        // Nothing is read through these counters, so their order among each other does not matter.
+        self.delivered.fetch_add(1, Ordering::Relaxed);
         if attempts > 1 {
             self.recovered.fetch_add(1, Ordering::Relaxed);
         }
         if possible_duplicate {
             self.possibly_duplicated.fetch_add(1, Ordering::Relaxed);
         }
-        // Last, for the same reason as with a failure.
-        self.delivered.fetch_add(1, Ordering::Release);
     }
 
     /// A record is not in the stream, as far as anyone knows.
     pub(crate) fn failed(&self, failed: Failed) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).push(failed);
-        // Last, and seen by who counts ends: whoever sees this one finds it among the failed.
-        self.failures.fetch_add(1, Ordering::Release);
-    }
-
-    /// Ends of either kind so far.
-    pub(crate) fn ends(&self) -> u64 {
-        self.failures.load(Ordering::Acquire) + self.deliveries().delivered
     }
 
     /// Deliveries so far; complete once the destination has closed.
     pub(crate) fn deliveries(&self) -> Deliveries {
-        let delivered = self.delivered.load(Ordering::Acquire);
         Deliveries {
-            delivered,
+            delivered: self.delivered.load(Ordering::Relaxed),
             recovered: self.recovered.load(Ordering::Relaxed),
             possibly_duplicated: self.possibly_duplicated.load(Ordering::Relaxed),
         }

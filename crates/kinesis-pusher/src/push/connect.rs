@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use kinesis_batcher_driver::Producer;
+
 use super::local_stream::LocalStream;
 use crate::cli::PushArgs;
 use crate::connect;
 use crate::exit::StartError;
-use crate::producer::{Tallied, completions};
+use crate::producer::completions;
 use crate::tally::Tally;
 
 /// Where the records go.
 pub(super) struct Connected {
     /// The producer. Before the server, so that it goes first.
-    pub(super) producer: Tallied,
+    pub(super) producer: Producer,
     /// With `--local`: the server, to be read back from.
     pub(super) local: Option<LocalStream>,
 }
@@ -30,5 +32,5 @@ pub(super) async fn connect(args: &PushArgs, tally: &Arc<Tally>) -> Result<Conne
     let builder = local.as_ref().map_or_else(|| connect::producer(&args.target), LocalStream::producer);
     let connecting = builder.config(config).on_completion(completions(tally)).connect();
     let producer = connecting.await.map_err(|error| connect::unconnected(&error, &args.target))?;
-    Ok(Connected { producer: Tallied::new(producer.into(), Arc::clone(tally)), local })
+    Ok(Connected { producer: producer.into(), local })
 }

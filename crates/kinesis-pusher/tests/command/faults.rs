@@ -187,7 +187,7 @@ fn progress_is_a_line_a_second_where_there_is_no_terminal() {
     kinesis.every(Operation::PutRecords, Fault::HangBeforeStoring);
     let arguments = ["--progress=always", &input];
     let mut running = Running::start(&mut push_to(&kinesis.endpoint_url(), "hostile", &arguments));
-    running.wait_for_stderr("100%  10 read, 0 delivered");
+    running.wait_for_stderr("  0%  10 read, 0 delivered");
     kinesis.calm();
     let ran = running.wait();
     assert!(ran.stderr.ends_with("100%  10 read, 10 delivered\n"), "{}", ran.stderr);
