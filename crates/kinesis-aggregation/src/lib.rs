@@ -35,6 +35,10 @@
 //! its partition key then has no effect (the KPL uses `a`). When the shard has been split meanwhile, deal the
 //! members out anew: [`AggregateBuilder::as_aggregate`] and [`AggregateBuilder::push_user_record`].
 //!
+//! Whoever sends many aggregates at once, or may have to deal them out anew before they are sent, takes them
+//! with [`AggregateBuilder::finish_unsealed`] and has the checksums of all written just before sending, by
+//! [`seal`]; [`decode_without_checksum`] reads them in between.
+//!
 //! An aggregate must not hold an aggregate: consumers unpack once. [`starts_with_magic`] and [`decode`] tell
 //! them apart from other payloads.
 //!
@@ -82,6 +86,8 @@ mod decode;
 mod format;
 mod hash_key;
 mod key_table;
+mod md5_lanes;
+mod seal;
 mod user_record;
 mod wire;
 
@@ -90,6 +96,7 @@ pub use damage::Damage;
 pub use decode::{Aggregate, Decoded, UserRecords, decode, decode_without_checksum};
 pub use format::{CHECKSUM_LEN, ENCODED_LEN_MAX, MAGIC, starts_with_magic};
 pub use hash_key::{InvalidExplicitHashKey, hash_key_of};
+pub use seal::seal;
 pub use user_record::{Tag, Tags, UserRecord};
 
 /// Compiles and runs what the README shows.

@@ -1,12 +1,13 @@
 //! What the builder promises about its memory and its limit.
 
+use bytes::BytesMut;
 use kinesis_aggregation::{AggregateBuilder, ENCODED_LEN_MAX, decode};
 
 #[test]
 fn the_finished_bytes_are_the_buffer_itself() {
     let mut builder = AggregateBuilder::new(1 << 20);
     builder.reserve(1 << 20);
-    for n in 0..1_000 {
+    for n in 0..9_000 {
         builder.push(&format!("key-{}", n % 10), None, &[0; 100], &[]).expect("it fits");
     }
     let address = |aggregate: &kinesis_aggregation::Aggregate<'_>| {
@@ -16,6 +17,27 @@ fn the_finished_bytes_are_the_buffer_itself() {
     let bytes = builder.finish();
     let after = address(&decode(&bytes).aggregate().expect("it was just built"));
     assert_eq!(before, after, "finishing moved the payloads");
+}
+
+#[test]
+fn no_more_than_an_eighth_of_finished_bytes_is_spare_capacity() {
+    let mut builder = AggregateBuilder::new(1 << 20);
+    for records in (1..400).step_by(7) {
+        builder.reserve(records * 200);
+        for _ in 0..records {
+            builder.push("key", None, &[0; 100], &[]).expect("it fits");
+        }
+        let encoded_len = builder.encoded_len();
+        let bytes =
+            BytesMut::from(if records % 2 == 0 { builder.finish() } else { builder.finish_unsealed() });
+        assert_eq!(bytes.len(), encoded_len);
+        let spare = bytes.capacity() - bytes.len();
+        assert!(spare <= bytes.capacity() / 8, "{spare} bytes are spare in {encoded_len}");
+    }
+    builder.reserve(1_000);
+    let allocated = builder.allocated_bytes();
+    assert!(builder.finish().is_empty(), "there are no records");
+    assert_eq!(builder.allocated_bytes(), allocated, "finishing nothing gave away what was reserved");
 }
 
 #[test]
