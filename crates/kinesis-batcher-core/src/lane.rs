@@ -35,12 +35,18 @@ pub(crate) struct Lane<T> {
     /// User records in those.
     pub(crate) records_in_flight: u64,
     pub(crate) counters: Counters,
-    backoff: Backoff,
-    /// When the last throttling was counted. Requests sent before that met the same limit, and count no more.
-    throttled_at: Option<Timestamp>,
-    /// What the shard last said no with, told with records that expire.
-    pub(crate) last_error: Option<ServiceError>,
+    /// Apart, because most lanes have none, and small lanes are what makes thousands of shards cheap.
+    trouble: Option<Box<Trouble>>,
     pub(crate) shard_id: Option<ShardId>,
+}
+
+/// What a shard that refuses records is remembered by, until it takes one.
+#[derive(Debug)]
+struct Trouble {
+    backoff: Backoff,
+    /// When the last refusal was counted. Requests sent before that met the same limit, and count no more.
+    counted_at: Timestamp,
+    last_error: ServiceError,
 }
 
 /// Where a lane stands.
@@ -104,9 +110,7 @@ impl<T> Lane<T> {
             requests_in_flight: 0,
             records_in_flight: 0,
             counters: Counters::default(),
-            backoff: Backoff::default(),
-            throttled_at: None,
-            last_error: None,
+            trouble: None,
             shard_id,
         }
     }
@@ -124,8 +128,7 @@ impl<T> Lane<T> {
 
     /// The shard stored something: the next throttling starts the back-off over.
     pub(crate) fn progressed(&mut self) {
-        self.backoff.reset();
-        self.last_error = None;
+        self.trouble = None;
     }
 
     /// Records of a request sent at `sent_at` came back with `error`, to be tried again.
@@ -136,13 +139,28 @@ impl<T> Lane<T> {
         error: ServiceError,
         rng: &mut Rng,
     ) {
-        self.last_error = Some(error);
-        if self.throttled_at.is_some_and(|throttled_at| sent_at < throttled_at) {
-            return;
-        }
-        self.throttled_at = Some(now);
-        let wait = self.backoff.fail(rng, WAIT_BASE, WAIT_CEILING);
+        let trouble = match &mut self.trouble {
+            Some(trouble) => {
+                trouble.last_error = error;
+                if sent_at < trouble.counted_at {
+                    return;
+                }
+                trouble.counted_at = now;
+                trouble
+            }
+            none => none.insert(Box::new(Trouble {
+                backoff: Backoff::default(),
+                counted_at: now,
+                last_error: error,
+            })),
+        };
+        let wait = trouble.backoff.fail(rng, WAIT_BASE, WAIT_CEILING);
         self.blocked_until = self.blocked_until.max(now.after(wait));
+    }
+
+    /// What the shard last said no with, told with records that expire.
+    pub(crate) fn last_error(&self) -> Option<&ServiceError> {
+        self.trouble.as_ref().map(|trouble| &trouble.last_error)
     }
 
     /// The limits refused the record at the head: wait until they let a fair number through at once. Waiting for

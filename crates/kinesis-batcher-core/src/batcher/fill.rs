@@ -197,7 +197,7 @@ impl<T> Batcher<T> {
         lane.queue.pop_front(&self.pool, bytes);
         let entry = self.pool.remove(id);
         lane.held.subtract(entry.held());
-        let last_error = lane.last_error.clone().or_else(|| self.last_error.clone());
+        let last_error = lane.last_error().cloned().or_else(|| self.last_error.clone());
         if let Some(rest) = self.fail_expired(entry, last_error) {
             let lane = self.lanes.lane_mut(index);
             lane.held.add(rest.held());
