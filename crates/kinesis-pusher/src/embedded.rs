@@ -3,7 +3,6 @@
 use kinesis_batcher_local::{EmbeddedError, EmbeddedKinesis, EmbeddedOptions};
 
 use crate::exit::StartError;
-use crate::verify::Fingerprints;
 
 /// A Kinesis with the service's limits of a shard, which forgets everything at the end.
 pub(crate) struct Embedded {
@@ -46,16 +45,16 @@ impl Embedded {
         self.kinesis.endpoint_url()
     }
 
-    /// Reads every record of a stream back, page by page, and notes each.
+    /// Reads every record of a stream back, page by page, and gives key and data of each to `take`.
     ///
     /// # Errors
     /// A sentence that says what went wrong.
     pub(crate) async fn read_back(
         &self,
         stream: &str,
-        fingerprints: &mut Fingerprints,
+        take: impl FnMut(&str, &[u8]),
     ) -> Result<Contents, String> {
-        self.read_all(stream, fingerprints).await.map_err(|error| format!("cannot read back: {error}"))
+        self.read_all(stream, take).await.map_err(|error| format!("cannot read back: {error}"))
     }
 
     /// Answers what is under way and stops.
@@ -66,7 +65,7 @@ impl Embedded {
     async fn read_all(
         &self,
         stream: &str,
-        fingerprints: &mut Fingerprints,
+        mut take: impl FnMut(&str, &[u8]),
     ) -> Result<Contents, EmbeddedError> {
         let mut records_by_shard = Vec::new();
         for shard in self.kinesis.shards(stream).await? {
@@ -78,7 +77,7 @@ impl Embedded {
                     .stored_in_shard(stream, &shard.shard_id, after.as_deref(), PAGE_RECORDS)
                     .await?;
                 for record in &page {
-                    fingerprints.read_back(&record.partition_key, &record.data);
+                    take(&record.partition_key, &record.data);
                 }
                 records += page.len() as u64;
                 if page.len() < PAGE_RECORDS {

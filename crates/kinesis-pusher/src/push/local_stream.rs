@@ -56,10 +56,11 @@ impl LocalStream {
             output::note(&throttling(summary));
         }
         summary.verified = Some(false);
+        let take = |key: &str, data: &[u8]| fingerprints.read_back(key, data);
         let read_back = tokio::select! {
             biased;
             () = signals.reached(Stop::AtOnce) => return output::note("stopped at once: nothing was read back"),
-            read_back = self.kinesis.read_back(&self.name, &mut fingerprints) => read_back,
+            read_back = self.kinesis.read_back(&self.name, take) => read_back,
         };
         match read_back {
             Ok(contents) => {

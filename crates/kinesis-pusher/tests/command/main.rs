@@ -5,6 +5,8 @@
 #[cfg(feature = "local")]
 mod embedded;
 mod faults;
+#[cfg(not(feature = "local"))]
+mod lean;
 mod pipes;
 mod reach;
 mod run;
