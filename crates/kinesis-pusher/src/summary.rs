@@ -87,7 +87,8 @@ impl fmt::Display for Summary {
         }
         match self.verified {
             Some(true) => f.write_str("; read back and verified"),
-            Some(false) => f.write_str("; what was read back is not what was read in"),
+            // What stands before it on stderr says why.
+            Some(false) => f.write_str("; not verified"),
             None => Ok(()),
         }
     }

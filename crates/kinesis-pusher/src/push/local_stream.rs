@@ -64,9 +64,14 @@ impl LocalStream {
         };
         match read_back {
             Ok(contents) => {
-                let (verified, finding) = finding(fingerprints.difference(), summary);
-                summary.verified = Some(verified);
-                output::note(&format!("read back {}: {finding}", spread(&contents.records_by_shard)));
+                let read_back = format!("read back {}", spread(&contents.records_by_shard));
+                match finding(fingerprints.difference(), summary) {
+                    Ok((verified, finding)) => {
+                        summary.verified = Some(verified);
+                        output::note(&format!("{read_back}: {finding}"));
+                    }
+                    Err(finding) => output::error(&format!("{read_back}: {finding}")),
+                }
             }
             Err(problem) => output::error(&problem),
         }
@@ -89,7 +94,10 @@ fn throttling(summary: &Summary) -> String {
 }
 
 /// Whether what was read back is what was read in, and the words for it.
-fn finding(difference: Difference, summary: &Summary) -> (bool, String) {
+///
+/// # Errors
+/// The words for it when it is not even what the summary says was delivered.
+fn finding(difference: Difference, summary: &Summary) -> Result<(bool, String), String> {
     let Difference { missing, repeated, foreign } = difference;
     let lost = summary.records_failed + summary.records_undelivered;
     // Of those that were lost, some were never sent and are not missed, others may have been stored all the same.
@@ -102,13 +110,13 @@ fn finding(difference: Difference, summary: &Summary) -> (bool, String) {
         ];
         let counts = counts.iter().filter(|(count, _)| *count > 0);
         let counts: Vec<String> = counts.map(|(count, what)| format!("{} {what}", grouped(*count))).collect();
-        return (false, format!("NOT what was delivered ({})", counts.join(", ")));
+        return Err(format!("not what was delivered ({})", counts.join(", ")));
     }
-    match (lost, repeated) {
+    Ok(match (lost, repeated) {
         (0, 0) => (true, "exactly what was read in".to_owned()),
         (0, _) => (true, format!("what was read in, {} of them doubled as announced", grouped(repeated))),
         (_, _) => (false, "what was delivered, and so not all that was read in".to_owned()),
-    }
+    })
 }
 
 /// `8,832 records from 4 shards (2,150 to 2,261 each)`
@@ -144,25 +152,22 @@ mod tests {
     #[test]
     fn only_what_is_whole_is_verified() {
         let same = Difference::default();
-        assert_eq!(finding(same, &summary(0, 0)), (true, "exactly what was read in".to_owned()));
-        let (verified, text) = finding(Difference { missing: 1, ..same }, &summary(0, 0));
-        assert!(!verified && text.contains("1 missing though delivered"), "{text}");
-        let (verified, text) = finding(Difference { missing: 1, ..same }, &summary(2, 0));
+        assert_eq!(finding(same, &summary(0, 0)), Ok((true, "exactly what was read in".to_owned())));
+        let problem = finding(Difference { missing: 1, ..same }, &summary(0, 0)).unwrap_err();
+        assert!(problem.contains("1 missing though delivered"), "{problem}");
+        let (verified, text) = finding(Difference { missing: 1, ..same }, &summary(2, 0)).unwrap();
         assert!(!verified && text.starts_with("what was delivered, and so not all"), "{text}");
-        let (verified, text) = finding(Difference { missing: 3, ..same }, &summary(2, 0));
-        assert!(
-            !verified && text.contains("1 missing though delivered"),
-            "losses excuse only themselves: {text}"
-        );
+        let problem = finding(Difference { missing: 3, ..same }, &summary(2, 0)).unwrap_err();
+        assert!(problem.contains("1 missing though delivered"), "losses excuse only themselves: {problem}");
     }
 
     #[test]
     fn a_double_must_have_been_announced() {
         let doubled = Difference { repeated: 2, ..Difference::default() };
-        let (verified, text) = finding(doubled, &summary(0, 2));
+        let (verified, text) = finding(doubled, &summary(0, 2)).unwrap();
         assert!(verified && text.contains("2 of them doubled as announced"), "{text}");
-        let (verified, text) = finding(doubled, &summary(0, 1));
-        assert!(!verified && text.contains("2 there more often"), "{text}");
+        let problem = finding(doubled, &summary(0, 1)).unwrap_err();
+        assert!(problem.contains("2 there more often"), "{problem}");
     }
 
     #[test]
