@@ -97,10 +97,14 @@ impl<T> OpenAggregate<T> {
             return Some(Entry::new(record, member.tag, accepted_at, self.sequence));
         }
         Some(Entry {
-            data: self.builder.finish(),
+            data: self.builder.finish_unsealed(),
             partition_key: Bytes::from_static(if self.routed { OUTER_PARTITION_KEY } else { b"" }),
             hash_key: self.hash_key,
-            content: Content::Aggregate(Box::new(Members { members: members.into_boxed_slice(), bytes })),
+            content: Content::Aggregate(Box::new(Members {
+                members: members.into_boxed_slice(),
+                bytes,
+                sealed: false,
+            })),
             accepted_at,
             sequence: self.sequence,
             attempts: 0,
@@ -205,8 +209,9 @@ mod tests {
         for (tag, record) in records.iter().enumerate() {
             assert!(push(&mut open, record.clone(), tag as u64));
         }
-        let entry = open.close().expect("there are records");
-        assert!(is_aggregate(&entry.data));
+        let mut entry = open.close().expect("there are records");
+        kinesis_aggregation::seal(entry.take_unsealed());
+        assert!(is_aggregate(&entry.data) && entry.take_unsealed().is_none());
         assert_eq!((entry.hash_key, entry.sequence), (records[0].hash_key(), 100));
         assert_eq!(entry.held().bytes, records.iter().map(|record| record.bytes() as u64).sum::<u64>());
         let (back, members): (Vec<_>, Vec<_>) = dissolve(entry).into_iter().unzip();

@@ -44,6 +44,8 @@ pub(crate) struct Members<T> {
     pub(crate) members: Box<[Member<T>]>,
     /// Their data and partition keys, as they were pushed.
     pub(crate) bytes: u64,
+    /// Whether the aggregate has its checksum. It gets that when it is first sent, together with others.
+    pub(crate) sealed: bool,
 }
 
 /// One user record of an aggregate, besides what the aggregate says of it.
@@ -78,6 +80,17 @@ impl<T> Entry<T> {
     /// What it counts against the limits of requests and shards.
     pub(crate) fn bytes(&self) -> usize {
         self.data.len() + self.partition_key.len()
+    }
+
+    /// The data of an aggregate that lacks its checksum; from now on it counts as sealed.
+    pub(crate) fn take_unsealed(&mut self) -> Option<&mut Bytes> {
+        match &mut self.content {
+            Content::Aggregate(all) if !all.sealed => {
+                all.sealed = true;
+                Some(&mut self.data)
+            }
+            _ => None,
+        }
     }
 
     /// Whether any user record in it was accepted at a time that `fits`.

@@ -137,9 +137,22 @@ impl<T> Lanes<T> {
         self.reschedule(pool, now, index);
     }
 
+    /// Whether an aggregate with this oldest record goes along with a request that goes anyway.
+    ///
+    /// Aggregates of different shards begin at different moments. If each went alone when it has lingered, each would
+    /// be a request of its own; those that are half way there join the first, and from then on begin together.
+    pub(crate) fn is_ripe(&self, now: Timestamp, accepted_at: Timestamp, sequence: u64) -> bool {
+        accepted_at.after(self.linger / 2) <= now || sequence < self.flushed_before
+    }
+
     /// The lane whose turn it is, detached: take from it, then [`reschedule`](Self::reschedule) it.
-    pub(crate) fn next_to_send(&mut self) -> Option<u32> {
-        let index = [self.due.head, self.lingering.head].into_iter().find(|&head| head != NONE)?;
+    pub(crate) fn next_to_send(&mut self, pool: &EntryPool<T>, now: Timestamp) -> Option<u32> {
+        let first = [self.due.head, self.lingering.head].into_iter().find(|&head| head != NONE);
+        let index = first.or_else(|| {
+            let head = Some(self.filling.head).filter(|&head| head != NONE)?;
+            let (accepted_at, sequence) = self.lane(head).oldest(pool)?;
+            self.is_ripe(now, accepted_at, sequence).then_some(head)
+        })?;
         self.detach(index);
         Some(index)
     }

@@ -405,3 +405,22 @@ fn abort_hands_back_every_member_as_it_was_pushed() {
     }
     assert_eq!(back.into_values().collect::<Vec<_>>(), pushed);
 }
+
+#[test]
+fn aggregates_of_different_shards_share_requests() {
+    let mut world = World::new(aggregating().time_to_live(None).build().unwrap(), 16);
+    let mut stream = Stream::new(world.map.clone());
+    for tag in 0..50_000 {
+        world.push(tag, &format!("k{tag}"), 100).unwrap();
+        if tag % 10 == 9 {
+            world.run_quietly_for(millis(1));
+            world.settle_with(|now, request| stream.store(now, request));
+        }
+    }
+    drain(&mut world, &mut stream);
+    let requests = world.stats().requests_sent;
+    assert!(requests < 100, "five seconds of sixteen shards took {requests} requests");
+    assert!(stream.kinesis_records < 16 * 100, "and {} aggregates", stream.kinesis_records);
+    let slowest = (0..50_000).map(|tag| world.delay(tag)).max().unwrap();
+    assert!(slowest <= millis(110), "the slowest record took {slowest:?}");
+}

@@ -38,26 +38,34 @@ const KEY: usize = 22;
 /// One test, because tests of one binary run side by side and would count each other.
 #[test]
 fn a_buffered_record_costs_at_most_128_bytes_more_than_it_holds_and_an_outage_costs_nothing() {
+    let count_only = ShardMap::count_only(NonZeroU32::new(16).unwrap());
+    let overhead = overhead_and_outage(false, count_only);
+    println!("a buffered record costs {overhead} bytes besides its payload and key");
+    assert!(overhead <= 128, "a buffered record costs {overhead} bytes besides its payload and key");
+
+    let overhead = overhead_and_outage(true, ShardMap::uniform(NonZeroU32::new(16).unwrap()));
+    println!("a record in an aggregate costs {overhead} bytes besides its payload and key");
+    assert!(overhead <= 128, "a record in an aggregate costs {overhead} bytes besides its payload and key");
+}
+
+fn overhead_and_outage(aggregation: bool, map: ShardMap) -> usize {
     let config = Config::builder()
-        .buffer_records_max(RECORDS)
+        .buffer_records_max(RECORDS * 2)
         .shard_limit(ShardLimit::Off)
         .time_to_live(None)
         .linger(Duration::from_secs(1))
+        .aggregation(aggregation)
         .build()
-        .unwrap();
-    let map = ShardMap::count_only(NonZeroU32::new(16).unwrap());
+        .expect("the settings are valid");
     let mut now = Timestamp::ZERO;
     let mut batcher = Batcher::new(config, map, 1, now);
 
     let empty = LIVE.load(Ordering::Relaxed);
     for n in 0..RECORDS as u64 {
-        let record = Record::new(format!("customer-{n:013}"), Bytes::from(vec![0; PAYLOAD])).unwrap();
-        batcher.push(now, record, n).unwrap();
+        let record = Record::new(format!("customer-{n:013}"), Bytes::from(vec![0; PAYLOAD])).expect("valid");
+        batcher.push(now, record, n).expect("there is room");
     }
     let full = LIVE.load(Ordering::Relaxed);
-    let overhead = (full - empty) / RECORDS - PAYLOAD - KEY;
-    println!("a buffered record costs {overhead} bytes besides its payload and key");
-    assert!(overhead <= 128, "a buffered record costs {overhead} bytes besides its payload and key");
 
     PEAK.store(full, Ordering::Relaxed);
     let end = now.after(Duration::from_secs(30));
@@ -77,4 +85,5 @@ fn a_buffered_record_costs_at_most_128_bytes_more_than_it_holds_and_an_outage_co
     // One request's worth of entries is copied out of the pool for each request in flight.
     assert!(growth < 200_000, "an outage grew memory by {growth} bytes");
     assert_eq!(batcher.stats().records_queued, RECORDS as u64);
+    ((full - empty) / RECORDS).saturating_sub(PAYLOAD + KEY)
 }

@@ -33,6 +33,8 @@ impl<T> Batcher<T> {
             self.spare.push((request.entries, request.runs));
             return None;
         }
+        // All at once, because checksums of several aggregates are computed side by side.
+        kinesis_aggregation::seal(request.entries.iter_mut().filter_map(Entry::take_unsealed));
         self.gate.sent();
         self.stats.requests_sent += 1;
         self.stats.records_in_flight += request.user_records;
@@ -56,7 +58,7 @@ impl<T> Batcher<T> {
 
     fn fill_from_lanes(&mut self, request: &mut Request<T>) {
         while request.entries.len() < self.config.request_records_max() {
-            let Some(index) = self.lanes.next_to_send() else { break };
+            let Some(index) = self.lanes.next_to_send(&self.pool, self.now) else { break };
             let before = request.entries.len();
             let stop = self.take_from_lane(index, request);
             let taken = request.entries.len() - before;
@@ -107,12 +109,12 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// The entry at the head of a detached lane. What is still being aggregated counts once it has lingered.
+    /// The entry at the head of a detached lane. What is still being aggregated counts once it is ripe.
     fn next_of_lane(&mut self, index: u32) -> Option<EntryId> {
         let lane = self.lanes.lane(index);
         if lane.queue.is_empty() {
             let (accepted_at, sequence) = lane.oldest(&self.pool)?;
-            if !self.lanes.is_due(self.now, accepted_at, sequence) {
+            if !self.lanes.is_ripe(self.now, accepted_at, sequence) {
                 return None;
             }
             self.close_detached_aggregate(index);
