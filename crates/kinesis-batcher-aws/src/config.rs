@@ -8,7 +8,7 @@ use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -29,7 +29,8 @@ use crate::stream_id::StreamId;
 pub struct AwsOptions {
     /// The region; else `AWS_REGION`, `AWS_DEFAULT_REGION`, the profile's, that of the stream's ARN, the instance's.
     pub region: Option<String>,
-    /// The profile; else `AWS_PROFILE`, else `default`.
+    /// The profile, whose credentials are then taken whatever the environment has; else `AWS_PROFILE`, else `default`,
+    /// after the credentials of the environment.
     pub profile: Option<String>,
     /// The endpoint; else `AWS_ENDPOINT_URL_KINESIS`, `AWS_ENDPOINT_URL`, the profile's, the service's own.
     pub endpoint_url: Option<String>,
@@ -135,13 +136,16 @@ impl DefaultChain {
             .with_region(self.region.clone())
             // Without this, a role whose issuer is out of reach would take a minute to fail.
             .with_retry_config(RetryConfig::standard().with_max_attempts(2));
-        let mut chain = DefaultCredentialsChain::builder()
+        if let Some(profile) = &self.profile {
+            // As with the AWS CLI, a profile that was asked for beats credentials in the environment: records would
+            // else go to another account than the one that was named.
+            let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile);
+            return provider.build().provide_credentials().await;
+        }
+        let chain = DefaultCredentialsChain::builder()
             .configure(config)
             .imds_client(self.connectivity.imds_client())
             .region(NoLookup(self.region.clone()));
-        if let Some(profile) = &self.profile {
-            chain = chain.profile_name(profile);
-        }
         chain.build().await.provide_credentials().await
     }
 }

@@ -1,5 +1,7 @@
 //! What a buffered record costs, counted at the allocator.
 
+#![allow(clippy::print_stdout, reason = "the figures go into docs/BENCHMARKS.md")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};

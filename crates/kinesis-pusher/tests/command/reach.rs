@@ -99,3 +99,22 @@ fn region_and_credentials_may_come_from_a_profile() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(kinesis.put_requests()[0].access_key_id.as_deref(), Some("AKIDPROFILE"));
 }
+
+#[test]
+fn a_profile_that_is_asked_for_beats_credentials_in_the_environment() {
+    let files = Files::new();
+    let input = files.file("input", "x\n");
+    let config = files.file(
+        "config",
+        "[profile ingest]\nregion = eu-west-1\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = s\n",
+    );
+    let kinesis = hostile();
+    let url = kinesis.endpoint_url();
+    let arguments = ["push", "--stream=hostile", "--endpoint-url", &url, "--profile=ingest", &input];
+    let mut command = pusher(&arguments);
+    command.env("AWS_CONFIG_FILE", config);
+    command.env("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT").env("AWS_SECRET_ACCESS_KEY", "s");
+    let ran = finish(&mut command);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(kinesis.put_requests()[0].access_key_id.as_deref(), Some("AKIDPROFILE"));
+}
