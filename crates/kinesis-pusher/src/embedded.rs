@@ -11,7 +11,7 @@ pub(crate) struct Embedded {
 
 /// What a stream holds.
 pub(crate) struct Contents {
-    /// Records in each shard, oldest shard first.
+    /// Records in each shard, oldest shard first; of an aggregate, its members.
     pub(crate) records_by_shard: Vec<u64>,
 }
 
@@ -45,14 +45,15 @@ impl Embedded {
         self.kinesis.endpoint_url()
     }
 
-    /// Reads every record of a stream back, page by page, and gives key and data of each to `take`.
+    /// Reads every record of a stream back, page by page, and gives key and data of each to `take`, which tells
+    /// how many records it stands for.
     ///
     /// # Errors
     /// A sentence that says what went wrong.
     pub(crate) async fn read_back(
         &self,
         stream: &str,
-        take: impl FnMut(&str, &[u8]),
+        take: impl FnMut(&str, &[u8]) -> u64,
     ) -> Result<Contents, String> {
         self.read_all(stream, take).await.map_err(|error| format!("cannot read back: {error}"))
     }
@@ -65,7 +66,7 @@ impl Embedded {
     async fn read_all(
         &self,
         stream: &str,
-        mut take: impl FnMut(&str, &[u8]),
+        mut take: impl FnMut(&str, &[u8]) -> u64,
     ) -> Result<Contents, EmbeddedError> {
         let mut records_by_shard = Vec::new();
         for shard in self.kinesis.shards(stream).await? {
@@ -77,9 +78,8 @@ impl Embedded {
                     .stored_in_shard(stream, &shard.shard_id, after.as_deref(), PAGE_RECORDS)
                     .await?;
                 for record in &page {
-                    take(&record.partition_key, &record.data);
+                    records += take(&record.partition_key, &record.data);
                 }
-                records += page.len() as u64;
                 if page.len() < PAGE_RECORDS {
                     break;
                 }

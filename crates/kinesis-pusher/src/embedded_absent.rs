@@ -9,7 +9,7 @@ pub(crate) struct Embedded(Infallible);
 
 /// What a stream holds.
 pub(crate) struct Contents {
-    /// Records in each shard, oldest shard first.
+    /// Records in each shard, oldest shard first; of an aggregate, its members.
     pub(crate) records_by_shard: Vec<u64>,
 }
 
@@ -38,7 +38,11 @@ impl Embedded {
     ///
     /// # Errors
     /// None, as there is nothing to read.
-    pub(crate) async fn read_back(&self, _: &str, _: impl FnMut(&str, &[u8])) -> Result<Contents, String> {
+    pub(crate) async fn read_back(
+        &self,
+        _: &str,
+        _: impl FnMut(&str, &[u8]) -> u64,
+    ) -> Result<Contents, String> {
         match self.0 {}
     }
 

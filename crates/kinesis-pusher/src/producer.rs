@@ -39,7 +39,7 @@ impl Destination for Producer {
         let stats = self.stats();
         Traffic {
             requests: stats.requests_sent,
-            kinesis_records: stats.records_delivered,
+            kinesis_records: stats.kinesis_records_delivered,
             throttled: stats.records_throttled,
         }
     }

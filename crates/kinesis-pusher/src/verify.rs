@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use kinesis_aggregation::decode;
 use kinesis_batcher_core::Record;
 
 /// Counts records by a 128-bit fingerprint of key and data, so that two multisets can be compared in any order.
@@ -38,12 +39,27 @@ impl Fingerprints {
         *self.open.entry(self.of(record.partition_key(), record.data())).or_default() -= 1;
     }
 
-    /// Notes a record that came back from the stream.
-    pub(crate) fn read_back(&mut self, partition_key: &str, data: &[u8]) {
-        match self.open.get_mut(&self.of(Some(partition_key), data)) {
-            Some(open) => *open -= 1,
-            None => self.foreign += 1,
+    /// Notes a record that came back from the stream, or the members of an aggregate, and returns how many they are.
+    pub(crate) fn read_back(&mut self, partition_key: &str, data: &[u8]) -> u64 {
+        // As a whole first: the input may hold aggregates, which are sent as they are.
+        if self.close(partition_key, data) {
+            return 1;
         }
+        let Some(aggregate) = decode(data).aggregate() else {
+            self.foreign += 1;
+            return 1;
+        };
+        for record in &aggregate {
+            let was_read_in = self.close(record.partition_key, record.data);
+            self.foreign += u64::from(!was_read_in);
+        }
+        aggregate.len() as u64
+    }
+
+    /// Takes one off what is open, if that was ever read in.
+    fn close(&mut self, partition_key: &str, data: &[u8]) -> bool {
+        let open = self.open.get_mut(&self.of(Some(partition_key), data));
+        open.map(|open| *open -= 1).is_some()
     }
 
     /// What remains open.
@@ -125,5 +141,24 @@ mod tests {
         let mut fingerprints = fingerprints(&[("a", "1"), ("b", "2")], &[("a", "1")]);
         fingerprints.unread(&record("b", "2"));
         assert_eq!(fingerprints.difference(), Difference::default());
+    }
+
+    #[test]
+    fn an_aggregate_is_what_it_holds_unless_it_was_read_in_as_a_whole() {
+        let mut builder = kinesis_aggregation::AggregateBuilder::new(1 << 10);
+        for (key, data) in [("a", "1"), ("b", "2")] {
+            builder.push(key, None, data.as_bytes(), &[]).unwrap();
+        }
+        let aggregate = builder.finish();
+        let mut members = fingerprints(&[("a", "1"), ("b", "2")], &[]);
+        assert_eq!(members.read_back("outer", &aggregate), 2);
+        assert_eq!(members.difference(), Difference::default());
+        let mut one_more = fingerprints(&[("a", "1")], &[]);
+        one_more.read_back("outer", &aggregate);
+        assert_eq!(one_more.difference(), Difference { foreign: 1, ..Difference::default() });
+        let mut whole = Fingerprints::default();
+        whole.read_in(&Record::new("outer", aggregate.to_vec()).unwrap());
+        assert_eq!(whole.read_back("outer", &aggregate), 1);
+        assert_eq!(whole.difference(), Difference::default(), "its members were never read in");
     }
 }

@@ -82,6 +82,11 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
 pub(crate) struct DeliveryArgs {
+    /// Pack small records into aggregates, as the KPL does: a shard takes 1,000 of them a second, whatever they hold.
+    /// Consumers must take them apart, as the KCL and 'read' do
+    #[arg(long)]
+    pub(crate) aggregate: bool,
+
     /// How long a record may wait for company before it is sent
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = setting(duration, ConfigBuilder::linger))]
     pub(crate) linger: Duration,
@@ -131,6 +136,7 @@ impl PushArgs {
         let request_bytes = self.local.map_or(REQUEST_BYTES, |_| LOCAL_REQUEST_BYTES);
         let DeliveryArgs { linger, in_flight, buffer_bytes, buffer_records, .. } = self.delivery;
         Config::builder()
+            .aggregation(self.delivery.aggregate)
             .linger(linger)
             .in_flight_requests_max(in_flight)
             .buffer_bytes_max(buffer_bytes)
@@ -218,6 +224,7 @@ Examples:
   kinesis-pusher push --stream logs app.log --on-bad-record skip \\
       --partition-key 'regex:user=(\\S+)' --dead-letters dead.ndjson
   tail -f app.log | kinesis-pusher push --stream logs --linger 1s
+  kinesis-pusher push --stream clicks clicks.ndjson --aggregate
   kinesis-pusher push --stream orders orders.csv --shard-limit-percent off \\
       --endpoint-url http://127.0.0.1:4567
   kinesis-pusher push --stream orders orders.csv --summary json | jq .throttled
@@ -260,6 +267,7 @@ mod tests {
     fn every_flag_reaches_the_setting_it_is_named_for() {
         let config = config(&[
             "--stream=s",
+            "--aggregate",
             "--linger=7ms",
             "--in-flight=3",
             "--buffer-bytes=2MiB",
@@ -270,6 +278,7 @@ mod tests {
             "--attempts=9",
         ]);
         let expected = Config::builder()
+            .aggregation(true)
             .linger(Duration::from_millis(7))
             .in_flight_requests_max(3)
             .buffer_bytes_max(2 << 20)

@@ -45,6 +45,21 @@ fn a_newcomer_is_told_in_a_few_lines_what_happened() {
 }
 
 #[test]
+fn aggregates_are_read_back_as_what_they_hold_and_save_the_shards_most_of_their_records() {
+    let flights = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/flights.csv");
+    let ran = run(&push(&["--aggregate", flights]));
+    let summary = ran.summary();
+    assert_eq!((ran.code, &summary["verified"]), (Some(0), &true.into()), "{}", ran.stderr);
+    assert_eq!((number(&summary, "records_read"), number(&summary, "throttled")), (8_832, 0), "{summary}");
+    assert!(ran.stderr.contains("read back 8,832 records from 4 shards"), "{}", ran.stderr);
+    assert!(number(&summary, "kinesis_records") >= 1, "{summary}");
+    assert!(
+        number(&summary, "kinesis_records") * 20 < 8_832,
+        "some 50 KiB of lines travel together: {summary}"
+    );
+}
+
+#[test]
 fn equal_records_under_one_key_are_all_there() {
     let files = Files::new();
     let input = files.file("input", "the same\n".repeat(300));

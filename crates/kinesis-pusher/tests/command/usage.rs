@@ -113,7 +113,6 @@ fn wrong_usage_is_one_line_that_names_the_flag_the_value_and_the_range() {
         ),
         (&["push", "--local", "--endpoint-url", "http://h"], &["--local", "--endpoint-url"]),
         (&["push", "--local", "--strem", "x"], &["--strem", "--stream"]),
-        (&["push", "--local", "--aggregate"], &["--aggregate"]),
         (&["push", "--local", "--order", "none"], &["--order"]),
         (&["push", "--local", "--listen", "127.0.0.1:0"], &["--listen"]),
         (&["push", "--local", "-", "-"], &["'-'", "twice"]),
