@@ -2,6 +2,7 @@
 
 mod local;
 mod push;
+mod read;
 mod shards;
 mod target;
 mod values;
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use local::LocalArgs;
 pub(crate) use push::{Format, OnBadRecord, ProgressMode, PushArgs, ReportingArgs, SummaryFormat};
+pub(crate) use read::{From, ReadArgs, ReadOutput};
 pub(crate) use shards::{ShardsArgs, ShardsOutput};
 pub(crate) use target::Target;
 pub(crate) use values::write_duration;
@@ -38,6 +40,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Read records from files or stdin and deliver them to a stream
     Push(Box<PushArgs>),
+    /// Print the records of a stream, aggregates taken apart
+    Read(ReadArgs),
     /// List the open shards of a stream: hash-key ranges, limits, share of the key space
     Shards(ShardsArgs),
     /// Run a Kinesis on this machine until it is stopped
@@ -83,6 +87,7 @@ Examples:
   kinesis-pusher push --stream orders orders.ndjson --format ndjson \\
       --partition-key json:/customer/id
   tail -f app.log | kinesis-pusher push --stream logs
+  kinesis-pusher read --stream orders --until-caught-up
   kinesis-pusher shards --stream orders
   kinesis-pusher local --port 4567 --stream orders
 

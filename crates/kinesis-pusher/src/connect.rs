@@ -4,7 +4,7 @@ use aws_types::region::Region;
 use kinesis_batcher_core::ShardMap;
 use kinesis_batcher_tokio::{
     AwsOptions, AwsTransport, ConnectError, Credentials, Producer, ProducerBuilder, SdkConfig,
-    SharedCredentialsProvider, StreamId, StreamIdError, connectivity,
+    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, connectivity,
 };
 
 use crate::cli::Target;
@@ -44,14 +44,20 @@ pub(crate) fn local_producer(stream: &str, endpoint_url: &str) -> ProducerBuilde
 /// # Errors
 /// Why it says nothing.
 pub(crate) async fn shards(target: &Target) -> Result<ShardMap, StartError> {
+    Ok(transport(target).await?.1.shards)
+}
+
+/// The target's stream, over the SDK, and what the service says of it.
+///
+/// # Errors
+/// Why it cannot be reached.
+pub(crate) async fn transport(target: &Target) -> Result<(AwsTransport, StreamDescription), StartError> {
     let Target { endpoint_url, region, profile, .. } = target.clone();
     let options = AwsOptions { region, profile, endpoint_url, ..AwsOptions::default() };
     let stream: StreamId =
         stream(target).parse().map_err(|error: StreamIdError| StartError::usage(error.to_string()))?;
     let config = options.load(&stream, connectivity()).await;
-    let (_, description) =
-        AwsTransport::connect(&config, stream).await.map_err(|error| unconnected(&error, target))?;
-    Ok(description.shards)
+    AwsTransport::connect(&config, stream).await.map_err(|error| unconnected(&error, target))
 }
 
 /// The one line for a stream that cannot be reached.

@@ -1,7 +1,7 @@
-//! Push files and standard input into Amazon Kinesis Data Streams.
+//! Push files and standard input into Amazon Kinesis Data Streams, and read them back.
 //!
-//! The binary is the whole crate: `cli` says what may be typed, `push`, `shards` and `local` are the subcommands, and
-//! the other modules are what they share.
+//! The binary is the whole crate: `cli` says what may be typed, `push`, `read`, `shards` and `local` are the
+//! subcommands, and the other modules are what they share.
 
 mod cli;
 mod connect;
@@ -18,6 +18,7 @@ mod output;
 mod producer;
 mod progress;
 mod push;
+mod read;
 mod reason;
 mod shards;
 mod signals;
@@ -54,6 +55,7 @@ fn run(command: Command) -> Result<Exit, StartError> {
     let result = runtime.block_on(async {
         match command {
             Command::Push(args) => push::run(*args).await,
+            Command::Read(args) => read::run(args).await,
             Command::Shards(args) => shards::run(args).await,
             Command::Local(args) => local::run(args).await,
         }

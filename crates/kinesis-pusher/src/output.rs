@@ -10,6 +10,16 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     forgive_closed_pipe(write_to(io::stdout().lock(), text))
 }
 
+/// Writes whole lines to stdout.
+///
+/// # Errors
+/// Whatever keeps stdout from taking them; a closed pipe too, so that nobody goes on for a reader who is gone.
+pub(crate) fn write_lines(lines: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(lines)?;
+    out.flush()
+}
+
 /// Writes one line to stderr. There is nowhere left to report a failure of stderr to, so it is let go.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");

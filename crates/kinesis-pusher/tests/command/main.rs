@@ -9,6 +9,7 @@ mod faults;
 mod lean;
 mod pipes;
 mod reach;
+mod read;
 mod run;
 #[cfg(feature = "local")]
 mod serve;

@@ -120,7 +120,9 @@ fn wrong_usage_is_one_line_that_names_the_flag_the_value_and_the_range() {
         (&["shards", "--stream", "s", "--output", "xml"], &["'xml'", "--output", "json"]),
         (&["local", "--port", "70000"], &["'70000'", "--port", "65535"]),
         (&["local", "--shards", "0"], &["'0'", "--shards", "1 to 1000"]),
-        (&["read", "--stream", "s"], &["'read'"]),
+        (&["read"], &["--stream", "--stream-arn"]),
+        (&["read", "--stream", "s", "--from", "at:noon"], &["'at:noon'", "--from", "at:", "trim-horizon"]),
+        (&["read", "--stream", "s", "--limit", "0"], &["'0'", "--limit"]),
     ];
     for (arguments, wanted) in cases {
         let ran = run(arguments);
