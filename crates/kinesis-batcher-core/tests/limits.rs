@@ -236,6 +236,8 @@ fn one_hot_shard_of_sixteen_costs_the_others_neither_goodput_nor_latency() {
     };
     let (goodput, p50, p99) = run(false);
     let (hot_goodput, hot_p50, hot_p99) = run(true);
+    println!("goodput {goodput} without a hot shard, {hot_goodput} with one");
+    println!("median {p50} s and {hot_p50} s, 99th percentile {p99} s and {hot_p99} s");
     assert!(hot_goodput >= 0.95 * goodput, "goodput fell from {goodput} to {hot_goodput}");
     assert!(hot_p50 <= 1.05 * p50, "the median rose from {p50} to {hot_p50}");
     assert!(hot_p99 <= 1.05 * p99, "the 99th percentile rose from {p99} to {hot_p99}");
