@@ -13,8 +13,9 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+mod common;
+
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use common::{Server, cpu_time};
 use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
 use kinesis_batcher_tokio::{
     AwsOptions, Bytes, Completion, Config, Credentials, Producer, Record, SdkConfig, ShardLimit,
@@ -55,10 +57,10 @@ fn serve() {
 }
 
 fn run(records: u64) {
-    let (server, endpoint_url) = start_server();
+    let server = Server::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts");
-    let config = runtime.block_on(sdk_config(endpoint_url));
+    let config = runtime.block_on(sdk_config(server.endpoint_url.clone()));
     let default_buffer = Config::default().buffer_records_max();
     let (mut plain, mut small, mut large) = (Vec::new(), Vec::new(), Vec::new());
     // The first round warms up connections and allocator and does not count.
@@ -79,7 +81,6 @@ fn run(records: u64) {
     let unit = report("plain SDK loop", plain, None);
     report("producer, 8,000 buffered", small, Some(unit));
     report("producer, 200,000 buffered", large, Some(unit));
-    stop(server);
 }
 
 fn report(name: &str, mut rounds: Vec<Cost>, unit: Option<f64>) -> f64 {
@@ -102,15 +103,6 @@ fn measure(records: u64, run: impl FnOnce()) -> Cost {
     run();
     let nanos = |duration: Duration| duration.as_nanos() as f64 / records as f64;
     Cost { cpu_nanos: nanos(cpu_time() - cpu), wall_nanos: nanos(wall.elapsed()) }
-}
-
-/// User and system time of this process, in steps of 10 ms.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("this bench runs on Linux");
-    let after_name = stat.rsplit(')').next().expect("the name of the process is in parentheses");
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-    Duration::from_millis(ticks * 10)
 }
 
 /// The loop that everybody writes first: batches of 500, some in flight, no limits, no retries.
@@ -171,23 +163,4 @@ async fn sdk_config(endpoint_url: String) -> SdkConfig {
     };
     let stream = "fast".parse().expect("a stream's name");
     options.load(&stream, connectivity()).await
-}
-
-fn start_server() -> (Child, String) {
-    let this = std::env::current_exe().expect("the bench knows its own file");
-    let mut server = Command::new(this)
-        .arg("--serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the bench can start itself");
-    let mut endpoint_url = String::new();
-    let stdout = server.stdout.take().expect("it was piped");
-    BufReader::new(stdout).read_line(&mut endpoint_url).expect("the server says where it is");
-    (server, endpoint_url.trim().to_owned())
-}
-
-fn stop(mut server: Child) {
-    drop(server.stdin.take());
-    server.wait().expect("the server ends with its input");
 }

@@ -6,10 +6,12 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+mod common;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{Server, cpu_time};
 use kinesis_batcher_local::hostile::{Fault, HostileKinesis, HostileOptions, Operation, Rejection};
 use kinesis_batcher_tokio::{Config, Credentials, Producer, Record, ShardLimit};
 
@@ -20,18 +22,16 @@ fn main() {
     if std::env::args().any(|argument| argument == "--serve") {
         return serve();
     }
-    let (mut server, endpoint_url) = start_server();
+    let mut server = Server::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime starts").block_on(run(&mut server, endpoint_url));
-    drop(server.stdin.take());
-    server.wait().expect("the server ends with its input");
+    runtime.expect("a runtime starts").block_on(run(&mut server));
 }
 
-async fn run(server: &mut Child, endpoint_url: String) {
+async fn run(server: &mut Server) {
     let config =
         Config::builder().shard_limit(ShardLimit::Off).buffer_records_max(RECORDS).time_to_live(None);
     let producer = Producer::builder("hostile")
-        .endpoint_url(endpoint_url)
+        .endpoint_url(&server.endpoint_url)
         .region("us-east-1")
         .credentials(Credentials::new("access", "secret", None, None, "bench"))
         .config(config.build().expect("the settings are valid"))
@@ -55,8 +55,7 @@ async fn run(server: &mut Child, endpoint_url: String) {
     println!("  resident memory {:.1} MB before, {:+.1} MB after", memory as f64 / 1e6, grown as f64 / 1e6);
     assert_eq!(stats.records_queued + stats.records_in_flight, accepted, "nothing was lost");
 
-    let input = server.stdin.as_mut().expect("it was piped");
-    input.write_all(b"calm\n").expect("the server listens");
+    server.input().write_all(b"calm\n").expect("the server listens");
     let end = Instant::now();
     while producer.stats().requests_in_flight_allowed < 16 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -82,29 +81,6 @@ fn serve() {
     input.read_line(&mut String::new()).expect("a line comes");
     server.calm();
     input.read_to_end(&mut Vec::new()).expect("the input ends");
-}
-
-fn start_server() -> (Child, String) {
-    let this = std::env::current_exe().expect("the bench knows its own file");
-    let mut server = Command::new(this)
-        .arg("--serve")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the bench can start itself");
-    let mut endpoint_url = String::new();
-    let stdout = server.stdout.take().expect("it was piped");
-    BufReader::new(stdout).read_line(&mut endpoint_url).expect("the server says where it is");
-    (server, endpoint_url.trim().to_owned())
-}
-
-/// User and system time of this process, in steps of 10 ms.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("this bench runs on Linux");
-    let after_name = stat.rsplit(')').next().expect("the name of the process is in parentheses");
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-    Duration::from_millis(ticks * 10)
 }
 
 fn resident_bytes() -> u64 {

@@ -86,22 +86,17 @@ fn the_endpoint_may_come_from_the_environment_and_the_stream_from_an_arn() {
 
 #[test]
 fn region_and_credentials_may_come_from_a_profile() {
-    let files = Files::new();
-    let input = files.file("input", "x\n");
-    let config = files.file(
-        "config",
-        "[profile ingest]\nregion = eu-west-1\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = s\n",
-    );
-    let kinesis = hostile();
-    let url = kinesis.endpoint_url();
-    let arguments = ["push", "--stream=hostile", "--endpoint-url", &url, "--profile=ingest", &input];
-    let ran = finish(pusher(&arguments).env("AWS_CONFIG_FILE", config));
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(kinesis.put_requests()[0].access_key_id.as_deref(), Some("AKIDPROFILE"));
+    assert_eq!(access_key_with_profile(&[]), "AKIDPROFILE");
 }
 
 #[test]
 fn a_profile_that_is_asked_for_beats_credentials_in_the_environment() {
+    let environment = [("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    assert_eq!(access_key_with_profile(&environment), "AKIDPROFILE");
+}
+
+/// Who asked the service, when a profile is named that has credentials.
+fn access_key_with_profile(environment: &[(&str, &str)]) -> String {
     let files = Files::new();
     let input = files.file("input", "x\n");
     let config = files.file(
@@ -112,9 +107,8 @@ fn a_profile_that_is_asked_for_beats_credentials_in_the_environment() {
     let url = kinesis.endpoint_url();
     let arguments = ["push", "--stream=hostile", "--endpoint-url", &url, "--profile=ingest", &input];
     let mut command = pusher(&arguments);
-    command.env("AWS_CONFIG_FILE", config);
-    command.env("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT").env("AWS_SECRET_ACCESS_KEY", "s");
+    command.env("AWS_CONFIG_FILE", config).envs(environment.iter().copied());
     let ran = finish(&mut command);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(kinesis.put_requests()[0].access_key_id.as_deref(), Some("AKIDPROFILE"));
+    kinesis.put_requests()[0].access_key_id.clone().expect("the request is signed")
 }
