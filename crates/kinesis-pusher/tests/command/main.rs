@@ -10,6 +10,7 @@ mod lean;
 mod pipes;
 mod reach;
 mod read;
+mod read_faults;
 mod run;
 #[cfg(feature = "local")]
 mod serve;
