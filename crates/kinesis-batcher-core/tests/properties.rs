@@ -339,6 +339,19 @@ impl Model {
             .sum();
         assert_eq!(bytes, request.bytes());
         assert!(bytes <= self.config.request_bytes_max() || request.len() == 1, "I2");
+        for record in request.records() {
+            if let (Decoded::Aggregate(aggregate), Some(outer)) =
+                (decode(record.data()), record.explicit_hash_key())
+            {
+                let map = self.batcher.shard_map();
+                let shard = &map.shards()[map.index_of(outer)];
+                let range = shard.first.value()..=shard.last.value();
+                assert!(
+                    aggregate.is_kept_by_kcl(&range),
+                    "each member belongs to the shard that it is sent to"
+                );
+            }
+        }
         for tag in request.records().flat_map(|record| tags_of(record.data())) {
             let (accepted_at, _) = self.held[&tag];
             if let Some(time_to_live) = self.config.time_to_live() {
