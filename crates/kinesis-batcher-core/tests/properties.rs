@@ -344,7 +344,8 @@ impl Model {
                 (decode(record.data()), record.explicit_hash_key())
             {
                 let map = self.batcher.shard_map();
-                let shard = &map.shards()[map.index_of(outer)];
+                let shard =
+                    map.shards().get(map.index_of(outer)).expect("aggregates are routed by known shards");
                 let range = shard.first.value()..=shard.last.value();
                 assert!(
                     aggregate.is_kept_by_kcl(&range),

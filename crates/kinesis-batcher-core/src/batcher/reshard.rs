@@ -220,7 +220,7 @@ impl<T> Batcher<T> {
     }
 
     /// Divides what is under suspicion by the present map.
-    fn requarantine(&mut self) {
+    pub(super) fn requarantine(&mut self) {
         self.quarantine.unblock();
         let map = &self.map;
         let whole = |entry: &Entry<T>| self.is_of_lane(entry, self.lane_of(entry.hash_key));

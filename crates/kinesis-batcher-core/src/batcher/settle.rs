@@ -202,6 +202,9 @@ impl<T> Batcher<T> {
             self.quarantine.halve(suspects, |entry| {
                 time_to_live.map_or(Timestamp::MAX, |time_to_live| entry.accepted_at.after(time_to_live))
             });
+            if map_version != self.map_version {
+                self.requarantine();
+            }
         }
     }
 
