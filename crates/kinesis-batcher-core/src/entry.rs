@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -75,6 +76,17 @@ impl<T> Entry<T> {
     /// always the first to linger long enough and the first to expire.
     pub(crate) fn rank(&self) -> (Timestamp, u64) {
         (self.accepted_at, self.sequence)
+    }
+
+    /// When its oldest user record expires.
+    pub(crate) fn expires_at(&self, time_to_live: Option<Duration>) -> Timestamp {
+        time_to_live.map_or(Timestamp::MAX, |time_to_live| self.accepted_at.after(time_to_live))
+    }
+
+    /// Whether any user record in it has expired. At the end of time, what lives for ever still does.
+    pub(crate) fn is_expired(&self, now: Timestamp, time_to_live: Option<Duration>) -> bool {
+        let at = self.expires_at(time_to_live);
+        at <= now && at < Timestamp::MAX
     }
 
     /// What it counts against the limits of requests and shards.

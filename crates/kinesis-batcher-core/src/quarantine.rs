@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::entry::Entry;
 use crate::time::Timestamp;
@@ -21,10 +22,11 @@ impl<T> Quarantine<T> {
         Self { groups: VecDeque::new(), blocked_until: Timestamp::ZERO, expires_at: Timestamp::MAX }
     }
 
-    /// Takes in both halves of a rejected request. `expiry` says when a record expires.
-    pub(crate) fn halve(&mut self, mut entries: Vec<Entry<T>>, expiry: impl Fn(&Entry<T>) -> Timestamp) {
+    /// Takes in both halves of a rejected request.
+    pub(crate) fn halve(&mut self, mut entries: Vec<Entry<T>>, time_to_live: Option<Duration>) {
         debug_assert!(entries.len() > 1, "a record that was rejected alone is at fault");
-        self.expires_at = entries.iter().map(expiry).fold(self.expires_at, Timestamp::min);
+        self.expires_at =
+            entries.iter().map(|entry| entry.expires_at(time_to_live)).fold(self.expires_at, Timestamp::min);
         let second = entries.split_off(entries.len() / 2);
         self.groups.push_back(entries);
         self.groups.push_back(second);
@@ -32,8 +34,8 @@ impl<T> Quarantine<T> {
     }
 
     /// Takes in what is left of a record that was taken out.
-    pub(crate) fn put_back(&mut self, entry: Entry<T>, expiry: impl Fn(&Entry<T>) -> Timestamp) {
-        self.expires_at = self.expires_at.min(expiry(&entry));
+    pub(crate) fn put_back(&mut self, entry: Entry<T>, time_to_live: Option<Duration>) {
+        self.expires_at = self.expires_at.min(entry.expires_at(time_to_live));
         self.groups.push_back(alloc::vec![entry]);
     }
 
@@ -80,11 +82,11 @@ impl<T> Quarantine<T> {
         None
     }
 
-    /// Takes out every record that `leaves` names, such as the expired; `expiry` says when the others expire.
+    /// Takes out every record that `leaves` names, such as the expired.
     pub(crate) fn extract(
         &mut self,
         leaves: impl Fn(&Entry<T>) -> bool,
-        expiry: impl Fn(&Entry<T>) -> Timestamp,
+        time_to_live: Option<Duration>,
     ) -> Vec<Entry<T>> {
         let mut left = Vec::new();
         self.expires_at = Timestamp::MAX;
@@ -92,7 +94,10 @@ impl<T> Quarantine<T> {
             let (leaving, staying) = core::mem::take(group).into_iter().partition(&leaves);
             *group = staying;
             left.extend::<Vec<_>>(leaving);
-            self.expires_at = group.iter().map(&expiry).fold(self.expires_at, Timestamp::min);
+            self.expires_at = group
+                .iter()
+                .map(|entry| entry.expires_at(time_to_live))
+                .fold(self.expires_at, Timestamp::min);
         }
         self.groups.retain(|group| !group.is_empty());
         left

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{Arrived, World, failed_with, is_code, key_for, millis, refused, store_all, stored, throttled};
 use kinesis_batcher_core::{
-    Config, FailureReason, RecordOutcome, RequestError, Response, ServiceError, ShardLimit,
+    Config, FailureReason, RecordOutcome, RequestError, Response, ServiceError, ShardLimit, Timestamp,
 };
 
 #[test]
@@ -267,6 +267,19 @@ fn a_time_to_live_beyond_the_end_of_time_never_ends() {
     world.push(0, "k", 10).unwrap();
     world.run_until_done();
     assert_eq!(world.delivered.len(), 1);
+}
+
+#[test]
+fn a_record_that_lives_for_ever_survives_the_end_of_time() {
+    for time_to_live in [None, Some(Duration::MAX)] {
+        let mut world = World::new(Config::builder().time_to_live(time_to_live).build().unwrap(), 1);
+        world.push(0, "k", 10).unwrap();
+        world.batcher.handle_timeout(Timestamp::MAX);
+        let request = world.batcher.poll_request().expect("it has lingered long enough");
+        world.batcher.handle_response(Timestamp::MAX, request, Err(RequestError::not_sent("no route")));
+        assert!(world.batcher.poll_event().is_none(), "it is neither expired nor lost");
+        assert_eq!(world.held(), 1);
+    }
 }
 
 #[test]

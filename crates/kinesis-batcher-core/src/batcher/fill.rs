@@ -84,7 +84,7 @@ impl<T> Batcher<T> {
             let lane = self.lanes.lane_mut(index);
             let entry = self.pool.entry(id);
             let bytes = entry.bytes();
-            if time_to_live.is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now) {
+            if entry.is_expired(self.now, time_to_live) {
                 self.expire_head(index);
                 continue;
             }
@@ -141,13 +141,16 @@ impl<T> Batcher<T> {
         let Self { quarantine, lanes, lane_of_shard, map, now, .. } = self;
         let group = quarantine.next_group(*now, |entry| {
             let lane = lanes.lane_mut(lane_of_shard[map.index_of(entry.hash_key)]);
-            let Some(limits) = &mut lane.limits else { return Ok(()) };
-            let cost = limits.cost(entry.bytes());
-            let at = limits.available_at(cost).max(lane.blocked_until);
+            let cost = lane.limits.as_ref().map(|limits| limits.cost(entry.bytes()));
+            let limits = lane.limits.as_mut().zip(cost);
+            let at = limits.as_ref().map_or(Timestamp::ZERO, |(limits, cost)| limits.available_at(*cost));
+            let at = at.max(lane.blocked_until);
             if at > *now {
                 return Err(at);
             }
-            limits.take(*now, cost);
+            if let Some((limits, cost)) = limits {
+                limits.take(*now, cost);
+            }
             Ok(())
         });
         for entry in group.unwrap_or_default() {
@@ -215,7 +218,7 @@ impl<T> Batcher<T> {
         last_error: Option<ServiceError>,
     ) -> Option<Entry<T>> {
         let reason = FailureReason::Expired { last_error };
-        let time_to_live = self.config.time_to_live()?;
+        let Some(time_to_live) = self.config.time_to_live() else { return Some(entry) };
         let now = self.now;
         let alive = |accepted_at: Timestamp| accepted_at.after(time_to_live) > now;
         if !entry.has_any(alive) {
@@ -237,12 +240,10 @@ impl<T> Batcher<T> {
             return;
         }
         let time_to_live = self.config.time_to_live();
-        let expiry =
-            |entry: &Entry<T>| time_to_live.map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
-        for entry in self.quarantine.extract(|entry| expiry(entry) <= now, expiry) {
+        for entry in self.quarantine.extract(|entry| entry.is_expired(now, time_to_live), time_to_live) {
             let last_error = self.last_error.clone();
             if let Some(rest) = self.fail_expired(entry, last_error) {
-                self.quarantine.put_back(rest, expiry);
+                self.quarantine.put_back(rest, time_to_live);
             }
         }
     }

@@ -49,12 +49,11 @@ impl<T> Batcher<T> {
         if owner.is_some_and(|owner| owner.id != stored_by) {
             self.ask_for_a_map();
         }
-        let lives_until =
-            self.config.time_to_live().map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
-        let kept_until = self.now.after(MAP_AWAITED_MAX).min(lives_until);
+        let kept_until = self.now.after(MAP_AWAITED_MAX).min(entry.expires_at(self.config.time_to_live()));
         match self.place(Misplaced { entry, stored_by, sequence_number, kept_until }) {
             Some(unknown) if kept_until <= self.now => self.send_again(unknown),
             Some(unknown) => {
+                self.misplaced_until = self.misplaced_until.min(kept_until);
                 self.misplaced.push(unknown);
                 self.ask_for_a_map();
             }
@@ -97,7 +96,7 @@ impl<T> Batcher<T> {
 
     /// Looks at what was kept, by a new map.
     pub(super) fn place_misplaced(&mut self) {
-        for misplaced in core::mem::take(&mut self.misplaced) {
+        for misplaced in self.take_all_misplaced() {
             if let Some(unknown) = self.place(misplaced) {
                 self.send_again(unknown);
             }
@@ -106,18 +105,24 @@ impl<T> Batcher<T> {
 
     /// What was kept, to be handed back: whether consumers see it will never be known.
     pub(super) fn take_misplaced(&mut self) -> Vec<Entry<T>> {
-        let kept = core::mem::take(&mut self.misplaced).into_iter();
-        kept.map(|misplaced| Entry { possible_duplicate: true, ..misplaced.entry }).collect()
+        self.take_all_misplaced()
+            .into_iter()
+            .map(|misplaced| Entry { possible_duplicate: true, ..misplaced.entry })
+            .collect()
     }
 
     /// Sends again what was kept for long enough.
     pub(super) fn give_up_on_maps(&mut self) {
         let now = self.now;
-        if self.next_to_give_up_on_maps().is_none_or(|at| at > now) {
+        if self.misplaced_until > now {
             return;
         }
-        let kept = core::mem::take(&mut self.misplaced);
-        let (over, kept) = kept.into_iter().partition::<Vec<_>, _>(|misplaced| misplaced.kept_until <= now);
+        let (over, kept) = self
+            .take_all_misplaced()
+            .into_iter()
+            .partition::<Vec<_>, _>(|misplaced| misplaced.kept_until <= now);
+        self.misplaced_until =
+            kept.iter().map(|misplaced| misplaced.kept_until).fold(Timestamp::MAX, Timestamp::min);
         self.misplaced = kept;
         for misplaced in over {
             self.send_again(misplaced);
@@ -125,7 +130,12 @@ impl<T> Batcher<T> {
     }
 
     pub(super) fn next_to_give_up_on_maps(&self) -> Option<Timestamp> {
-        self.misplaced.iter().map(|misplaced| misplaced.kept_until).min()
+        (!self.misplaced.is_empty()).then_some(self.misplaced_until)
+    }
+
+    fn take_all_misplaced(&mut self) -> Vec<Misplaced<T>> {
+        self.misplaced_until = Timestamp::MAX;
+        core::mem::take(&mut self.misplaced)
     }
 
     /// While something is kept, a map is asked for again and again, less and less often.

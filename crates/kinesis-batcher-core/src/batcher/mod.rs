@@ -57,6 +57,8 @@ pub struct Batcher<T> {
     spare: Vec<(Vec<Entry<T>>, Vec<Run>)>,
     staleness: Staleness,
     misplaced: Vec<Misplaced<T>>,
+    /// The earliest end of their wait, so that no call looks at each.
+    misplaced_until: Timestamp,
     /// Counts the maps taken in.
     map_version: u64,
     /// The last failure of a whole request, told with records that expire.
@@ -99,6 +101,7 @@ impl<T> Batcher<T> {
             spare: Vec::new(),
             staleness: Staleness::new(),
             misplaced: Vec::new(),
+            misplaced_until: Timestamp::MAX,
             map_version: 0,
             last_error: None,
             rng: Rng::new(seed),
@@ -148,7 +151,7 @@ impl<T> Batcher<T> {
     pub fn abort(&mut self, now: Timestamp) {
         self.observe(now);
         self.phase = self.phase.max(Phase::Aborted);
-        let mut queued = self.quarantine.extract(|_| true, |_| Timestamp::MAX);
+        let mut queued = self.quarantine.extract(|_| true, None);
         queued.extend(self.take_misplaced());
         for index in 0..self.lane_of_shard.len() {
             let lane = self.lane_of_shard[index];

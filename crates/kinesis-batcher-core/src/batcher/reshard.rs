@@ -222,21 +222,15 @@ impl<T> Batcher<T> {
     /// Divides what is under suspicion by the present map.
     pub(super) fn requarantine(&mut self) {
         self.quarantine.unblock();
-        let map = &self.map;
         let whole = |entry: &Entry<T>| self.is_of_lane(entry, self.lane_of(entry.hash_key));
-        if !self.config.aggregation() || map.is_auto() {
-            return;
-        }
-        let straddling: Vec<bool> = self.quarantine.entries().map(|entry| !whole(entry)).collect();
-        if !straddling.contains(&true) {
+        if self.map.is_auto() || self.quarantine.entries().all(whole) {
             return;
         }
         let time_to_live = self.config.time_to_live();
-        let expiry =
-            |entry: &Entry<T>| time_to_live.map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
-        for entry in self.quarantine.extract(|entry| matches!(entry.content, Content::Aggregate(_)), expiry) {
+        let is_aggregate = |entry: &Entry<T>| matches!(entry.content, Content::Aggregate(_));
+        for entry in self.quarantine.extract(is_aggregate, time_to_live) {
             for part in self.divide_by_lane(entry) {
-                self.quarantine.put_back(part, expiry);
+                self.quarantine.put_back(part, time_to_live);
             }
         }
     }
@@ -268,10 +262,8 @@ impl<T> Batcher<T> {
             (key_needed && entry.partition_key.is_empty() && matches!(entry.content, Content::Record(_)))
                 .then_some(FailureReason::PartitionKeyMissing)
         };
-        let time_to_live = self.config.time_to_live();
-        let expiry =
-            |entry: &Entry<T>| time_to_live.map_or(Timestamp::MAX, |ttl| entry.accepted_at.after(ttl));
-        let mut refused = self.quarantine.extract(|entry| reason(entry).is_some(), expiry);
+        let mut refused =
+            self.quarantine.extract(|entry| reason(entry).is_some(), self.config.time_to_live());
         for index in 0..self.lane_of_shard.len() {
             let ids = self.take_queue(self.lane_of_shard[index]);
             let (out, stay): (Vec<_>, Vec<_>) =

@@ -198,10 +198,7 @@ impl<T> Batcher<T> {
             }
         });
         if !suspects.is_empty() {
-            let time_to_live = self.config.time_to_live();
-            self.quarantine.halve(suspects, |entry| {
-                time_to_live.map_or(Timestamp::MAX, |time_to_live| entry.accepted_at.after(time_to_live))
-            });
+            self.quarantine.halve(suspects, self.config.time_to_live());
             if map_version != self.map_version {
                 self.requarantine();
             }
@@ -238,9 +235,7 @@ impl<T> Batcher<T> {
     /// Queues a record again, unless it has had its last chance.
     pub(super) fn try_again(&mut self, entry: Entry<T>, error: &ServiceError, again: &mut Vec<EntryId>) {
         let exhausted = self.config.attempts_max().is_some_and(|max| entry.attempts >= max);
-        let time_to_live = self.config.time_to_live();
-        let expired =
-            time_to_live.is_some_and(|time_to_live| entry.accepted_at.after(time_to_live) <= self.now);
+        let expired = entry.is_expired(self.now, self.config.time_to_live());
         if exhausted {
             self.fail(entry, &FailureReason::AttemptsExhausted(error.clone()));
             return;
