@@ -11,25 +11,56 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     debt_until: u64,
-    units_per_second: u64,
+    rate: Rate,
+}
+
+/// Units a second, in 64ths: the share of a shard that many producers leave to each is a few records a second, and
+/// has to change by less than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rate(u64);
+
+impl Rate {
+    pub(crate) const fn per_second(units: u64) -> Self {
+        Self(units.saturating_mul(RATE_PARTS))
+    }
+
+    pub(crate) fn of_parts(parts: u64) -> Self {
+        Self(parts)
+    }
+
+    /// 64ths of a unit a second.
+    pub(crate) fn parts(self) -> u64 {
+        self.0
+    }
+
+    /// As much of `to` as this is of `from`, rounded down; never nothing.
+    pub(crate) fn scaled(self, from: Self, to: Self) -> Self {
+        let scaled = u128::from(self.0) * u128::from(to.0) / u128::from(from.0.max(1));
+        Self(u64::try_from(scaled).unwrap_or(u64::MAX).max(1))
+    }
+
+    /// Whole units a second, rounded up: a rate is never nothing.
+    pub(crate) fn units(self) -> u64 {
+        self.0.div_ceil(RATE_PARTS)
+    }
 }
 
 impl Bucket {
     /// A full bucket.
-    pub(crate) fn full(units_per_second: u64) -> Self {
-        debug_assert!(units_per_second > 0, "a bucket that never fills would hold its records for ever");
-        Self { debt_until: 0, units_per_second }
+    pub(crate) fn full(rate: Rate) -> Self {
+        debug_assert!(rate.0 > 0, "a bucket that never fills would hold its records for ever");
+        Self { debt_until: 0, rate }
     }
 
     /// A bucket without any burst left, for a shard that may just have been written to by others.
-    pub(crate) fn empty(units_per_second: u64, now: Timestamp) -> Self {
+    pub(crate) fn empty(rate: Rate, now: Timestamp) -> Self {
         let debt_until = now.as_nanos().saturating_add(BURST_NANOS);
-        Self { debt_until, ..Self::full(units_per_second) }
+        Self { debt_until, ..Self::full(rate) }
     }
 
     /// What taking `units` costs, in nanoseconds of leaking, rounded up: never less than the limit demands.
     pub(crate) fn cost(&self, units: u64) -> u64 {
-        units.saturating_mul(NANOS_PER_SECOND).div_ceil(self.units_per_second)
+        units.saturating_mul(NANOS_PER_SECOND * RATE_PARTS).div_ceil(self.rate.0)
     }
 
     /// The earliest time at which `cost` may be taken.
@@ -52,14 +83,13 @@ impl Bucket {
     }
 
     /// Changes the rate; what was taken stays taken.
-    pub(crate) fn set_rate(&mut self, units_per_second: u64) {
-        debug_assert!(units_per_second > 0, "a bucket that never fills would hold its records for ever");
-        self.units_per_second = units_per_second;
+    pub(crate) fn set_rate(&mut self, rate: Rate) {
+        debug_assert!(rate.0 > 0, "a bucket that never fills would hold its records for ever");
+        self.rate = rate;
     }
 
-    /// Units a second.
-    pub(crate) fn rate(&self) -> u64 {
-        self.units_per_second
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
     }
 }
 
@@ -68,6 +98,7 @@ impl Bucket {
 pub(crate) const BURST_NANOS: u64 = NANOS_PER_SECOND / 5;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const RATE_PARTS: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -90,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_record_is_refused_just_before_and_allowed_exactly_at_the_time_it_was_told() {
-        let mut bucket = Bucket::full(1_000);
+        let mut bucket = Bucket::full(Rate::per_second(1_000));
         let now = at(5_000_000_000);
         for _ in 0..200 {
             assert_eq!(try_take(&mut bucket, now, 1), Ok(()), "a burst of a fifth of a second goes at once");
@@ -103,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_record_larger_than_the_burst_goes_on_a_full_bucket_and_leaves_it_in_debt() {
-        let mut bucket = Bucket::full(1 << 20);
+        let mut bucket = Bucket::full(Rate::per_second(1 << 20));
         let now = at(1_000_000_000);
         assert_eq!(try_take(&mut bucket, now, 10 << 20), Ok(()));
         let available_at = try_take(&mut bucket, now, 10 << 20).expect_err("ten seconds' worth is owed");
@@ -112,13 +143,13 @@ mod tests {
 
     #[test]
     fn an_empty_bucket_fills_at_the_rate_and_not_at_once() {
-        let mut bucket = Bucket::empty(1_000, at(0));
+        let mut bucket = Bucket::empty(Rate::per_second(1_000), at(0));
         assert_eq!(try_take(&mut bucket, at(0), 1), Err(at(1_000_000)));
     }
 
     #[test]
     fn what_is_given_back_late_does_not_let_a_burst_through_twice() {
-        let mut bucket = Bucket::full(1_000);
+        let mut bucket = Bucket::full(Rate::per_second(1_000));
         let cost = bucket.cost(100);
         bucket.take(at(0), cost);
         let later = at(100_000_000);
@@ -137,7 +168,7 @@ mod tests {
             rate in 1u64..5_000_000,
             steps in prop::collection::vec((0u64..400_000_000, 1u64..3_000_000), 1..60),
         ) {
-            let mut bucket = Bucket::full(rate);
+            let mut bucket = Bucket::full(Rate::per_second(rate));
             let mut now = 1;
             let mut taken: alloc::vec::Vec<(u64, u64)> = alloc::vec![];
             for (pause, units) in steps {
@@ -161,7 +192,7 @@ mod tests {
 
         #[test]
         fn giving_back_at_once_restores_the_bucket(rate in 1u64..5_000_000, units in 1u64..1_000) {
-            let mut bucket = Bucket::full(rate);
+            let mut bucket = Bucket::full(Rate::per_second(rate));
             let now = at(1_000_000_000);
             bucket.take(now, bucket.cost(7));
             let before = bucket.debt_until;

@@ -73,6 +73,12 @@ impl Config {
         self.settings.shard_limit
     }
 
+    /// Whether a shard that throttles is sent less.
+    #[must_use]
+    pub fn adaptive_rates(&self) -> bool {
+        self.settings.adaptive_rates
+    }
+
     /// How long after its acceptance a record may still be sent.
     #[must_use]
     pub fn time_to_live(&self) -> Option<Duration> {
@@ -121,6 +127,7 @@ pub struct ConfigBuilder {
     request_records_max: usize,
     request_bytes_max: usize,
     shard_limit: ShardLimit,
+    adaptive_rates: bool,
     time_to_live: Option<Duration>,
     attempts_max: Option<u32>,
     aggregation: bool,
@@ -173,6 +180,13 @@ impl ConfigBuilder {
     /// How much of each shard's limits to use; all of it unless set.
     pub fn shard_limit(mut self, limit: ShardLimit) -> Self {
         self.shard_limit = limit;
+        self
+    }
+
+    /// Whether a shard that throttles is sent less, and by and by more again up to `shard_limit`; it is unless set.
+    /// Producers that share a stream find their shares of each shard in this way, without knowing of each other.
+    pub fn adaptive_rates(mut self, adaptive_rates: bool) -> Self {
+        self.adaptive_rates = adaptive_rates;
         self
     }
 
@@ -258,6 +272,7 @@ impl Default for ConfigBuilder {
             request_records_max: REQUEST_RECORDS_MAX,
             request_bytes_max: REQUEST_BYTES_MAX,
             shard_limit: ShardLimit::Percent(100),
+            adaptive_rates: true,
             time_to_live: Some(Duration::from_secs(5 * 60)),
             attempts_max: None,
             aggregation: false,

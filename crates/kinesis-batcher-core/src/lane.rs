@@ -3,9 +3,10 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use crate::adaptive::{Verdict, grown, shrunk};
 use crate::aggregate::OpenAggregate;
 use crate::backoff::Backoff;
-use crate::bucket::{BURST_NANOS, Bucket};
+use crate::bucket::{BURST_NANOS, Bucket, Rate};
 use crate::entry::EntryPool;
 use crate::error_code::ServiceError;
 use crate::queue::Queue;
@@ -178,6 +179,8 @@ impl<T> Lane<T> {
 pub(crate) struct Limits {
     records: Bucket,
     bytes: Bucket,
+    /// When the rates last shrank. Requests sent before that met the same limit, and shrink nothing.
+    shrunk_at: Timestamp,
 }
 
 /// What a record, or a run of them, takes from each limit.
@@ -190,14 +193,19 @@ pub(crate) struct Cost {
 impl Limits {
     /// For a shard that may be sent a burst at once.
     pub(crate) fn full(rates: Rates) -> Self {
-        Self { records: Bucket::full(rates.records_per_second), bytes: Bucket::full(rates.bytes_per_second) }
+        Self {
+            records: Bucket::full(rates.records),
+            bytes: Bucket::full(rates.bytes),
+            shrunk_at: Timestamp::ZERO,
+        }
     }
 
     /// For a shard that was just opened, perhaps under load: no burst.
     pub(crate) fn empty(rates: Rates, now: Timestamp) -> Self {
         Self {
-            records: Bucket::empty(rates.records_per_second, now),
-            bytes: Bucket::empty(rates.bytes_per_second, now),
+            records: Bucket::empty(rates.records, now),
+            bytes: Bucket::empty(rates.bytes, now),
+            shrunk_at: Timestamp::ZERO,
         }
     }
 
@@ -223,6 +231,10 @@ impl Limits {
 
     /// Gives back what a request that never reached the shard took.
     pub(crate) fn give_back(&mut self, now: Timestamp, taken_at: Timestamp, records: u64, bytes: u64) {
+        if taken_at < self.shrunk_at {
+            // At today's rate the same records cost more than was taken.
+            return;
+        }
         let (records, bytes) = (self.records.cost(records), self.bytes.cost(bytes));
         self.records.give_back(now, taken_at, records);
         self.bytes.give_back(now, taken_at, bytes);
@@ -242,21 +254,48 @@ impl Limits {
         Timestamp::from_nanos(at.as_nanos().div_ceil(WAKE_TICK_NANOS).saturating_mul(WAKE_TICK_NANOS))
     }
 
-    pub(crate) fn set_rates(&mut self, rates: Rates) {
-        self.records.set_rate(rates.records_per_second);
-        self.bytes.set_rate(rates.bytes_per_second);
+    /// Lowers the rates to these where they are higher.
+    pub(crate) fn lower_to(&mut self, rates: Rates) {
+        self.records.set_rate(self.records.rate().min(rates.records));
+        self.bytes.set_rate(self.bytes.rate().min(rates.bytes));
+    }
+
+    /// Keeps the share of what may be sent at most, which changes.
+    pub(crate) fn rescale(&mut self, from: Rates, to: Rates) {
+        self.records.set_rate(self.records.rate().scaled(from.records, to.records));
+        self.bytes.set_rate(self.bytes.rate().scaled(from.bytes, to.bytes));
     }
 
     pub(crate) fn rates(&self) -> Rates {
-        Rates { records_per_second: self.records.rate(), bytes_per_second: self.bytes.rate() }
+        Rates { records: self.records.rate(), bytes: self.bytes.rate() }
+    }
+
+    /// Follows what the shard said to records of a request that was sent at `sent_at`.
+    pub(crate) fn adapt(&mut self, now: Timestamp, sent_at: Timestamp, ceilings: Rates, verdict: Verdict) {
+        if verdict.throttled == 0 {
+            let quiet = now.since(self.shrunk_at);
+            self.records.set_rate(grown(self.records.rate(), ceilings.records, verdict, quiet));
+            self.bytes.set_rate(grown(self.bytes.rate(), ceilings.bytes, verdict, quiet));
+            return;
+        }
+        if sent_at < self.shrunk_at {
+            return;
+        }
+        self.shrunk_at = now;
+        // The service does not say which of its limits was met.
+        if verdict.presses_on_records(ceilings.records, ceilings.bytes) {
+            self.records.set_rate(shrunk(self.records.rate(), ceilings.records, verdict));
+        } else {
+            self.bytes.set_rate(shrunk(self.bytes.rate(), ceilings.bytes, verdict));
+        }
     }
 }
 
 /// What a lane may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rates {
-    pub(crate) records_per_second: u64,
-    pub(crate) bytes_per_second: u64,
+    pub(crate) records: Rate,
+    pub(crate) bytes: Rate,
 }
 
 /// Half of what lingers by default: a shard that throttled one record often takes the next at once.
@@ -270,7 +309,7 @@ const WAKE_TICK_NANOS: u64 = 1 << 23;
 mod tests {
     use super::*;
 
-    const RATES: Rates = Rates { records_per_second: 1_000, bytes_per_second: 1 << 20 };
+    const RATES: Rates = Rates { records: Rate::per_second(1_000), bytes: Rate::per_second(1 << 20) };
 
     #[test]
     fn a_shard_at_its_limit_waits_for_half_a_burst_and_not_for_each_record() {

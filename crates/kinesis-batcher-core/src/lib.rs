@@ -57,7 +57,8 @@
 //! - **I1** Every accepted tag comes back in exactly one [`Event::Delivered`] or [`Event::Failed`].
 //! - **I2** Every request respects the limits on records, bytes and sizes.
 //! - **I3** In any window a shard is sent at most its burst (a fifth of a second's worth), plus its rate times the
-//!   window, plus one record larger than the burst. Records of a request that the service is known not to have
+//!   window, plus one record larger than the burst. The rate is the configured share of the shard's limits or, after
+//!   throttling, less. Records of a request that the service is known not to have
 //!   stored are taken off again.
 //! - **I4** Buffered bytes are those queued and in flight, and never above the bound.
 //! - **I5** While something is queued and a request may go, there is a request or a deadline.
@@ -88,6 +89,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod adaptive;
 mod aggregate;
 mod backoff;
 mod batcher;

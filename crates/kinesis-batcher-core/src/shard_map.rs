@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
+use core::ops::Range;
 
 use crate::hash_key::HashKey;
 use crate::limits::{RECORD_BYTES_MAX_CEILING, RECORD_BYTES_MAX_DEFAULT};
@@ -133,6 +134,14 @@ impl ShardMap {
             Kind::Known(ranges) => ranges.index_of(key),
             Kind::CountOnly(_) | Kind::Auto(_) => 0,
         }
+    }
+
+    /// The indexes of those that own some of a shard's keys; none where the shards are not known.
+    pub(crate) fn owners_of(&self, shard: &Shard) -> Range<usize> {
+        if self.shards().is_empty() {
+            return 0..0;
+        }
+        self.index_of(shard.first)..self.index_of(shard.last) + 1
     }
 
     fn of(kind: Kind) -> Self {

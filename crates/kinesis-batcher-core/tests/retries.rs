@@ -356,7 +356,8 @@ fn records_of_a_healthy_shard_pass_those_that_are_throttled_in_the_same_request(
                 world.delay(tag)
             );
         } else {
-            assert!(world.delay(tag) < millis(4_100), "record {tag} took {:?}", world.delay(tag));
+            // A shard that took nothing for three seconds is asked for a few records a second at first.
+            assert!(world.delay(tag) < millis(6_000), "record {tag} took {:?}", world.delay(tag));
         }
     }
 }

@@ -245,8 +245,8 @@ impl<T> Batcher<T> {
                 bytes_sent: lane.counters.bytes_sent,
                 records_delivered: lane.counters.records_delivered,
                 records_throttled: lane.counters.records_throttled,
-                records_per_second: rates.map(|rates| rates.records_per_second),
-                bytes_per_second: rates.map(|rates| rates.bytes_per_second),
+                records_per_second: rates.map(|rates| rates.records.units()),
+                bytes_per_second: rates.map(|rates| rates.bytes.units()),
                 blocked_until: Some(lane.blocked_until).filter(|&until| until > self.now),
                 oldest_accepted_at: lane.oldest(&self.pool).map(|(accepted_at, _)| accepted_at),
             }

@@ -6,6 +6,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::aggregate::{all_belong, dissolve};
+use crate::bucket::Rate;
 use crate::entry::{Content, Entry, EntryId, Member};
 use crate::event::{Event, FailureReason};
 use crate::hash_key::HashKey;
@@ -68,21 +69,31 @@ impl<T> Batcher<T> {
         }
         self.staleness.refreshed();
         self.map_version += 1;
+        let old_rates = self.rates();
         let old_map = core::mem::replace(&mut self.map, map);
         let old_lanes = core::mem::take(&mut self.lane_of_shard);
         let rates = self.rates();
         let mut known: BTreeMap<Option<ShardId>, u32> =
             old_lanes.iter().map(|&lane| (self.lanes.lane(lane).shard_id.clone(), lane)).collect();
-        for id in shard_ids(&self.map) {
+        for (index, id) in shard_ids(&self.map).into_iter().enumerate() {
             let lane = match known.remove(&id) {
                 Some(lane) => {
-                    if let (Some(limits), Some(rates)) = (&mut self.lanes.lane_mut(lane).limits, rates) {
-                        limits.set_rates(rates);
+                    let limits = self.lanes.lane_mut(lane).limits.as_mut();
+                    if let Some(((limits, from), to)) = limits.zip(old_rates).zip(rates) {
+                        limits.rescale(from, to);
                     }
                     lane
                 }
                 None => {
-                    let limits = rates.map(|rates| Limits::empty(rates, self.now));
+                    let mut limits = rates.map(|rates| Limits::empty(rates, self.now));
+                    let parents = self.map.shards().get(index).map_or(0..0, |shard| old_map.owners_of(shard));
+                    for parent in parents {
+                        let parent = self.lanes.lane(old_lanes[parent]).limits.as_ref().map(Limits::rates);
+                        if let Some((limits, rates)) = limits.as_mut().zip(parent) {
+                            // As many producers write to a child as wrote to its parent.
+                            limits.lower_to(rates);
+                        }
+                    }
                     self.lanes.add(Lane::new(id, limits))
                 }
             };
@@ -243,12 +254,12 @@ impl<T> Batcher<T> {
     }
 
     /// What one lane may be sent, by the configured share of the service's limits.
-    fn rates(&self) -> Option<Rates> {
+    pub(super) fn rates(&self) -> Option<Rates> {
         let shards = if self.map.shards().is_empty() { self.map.open_shards() } else { 1 };
         let shards = u64::from(NonZeroU32::new(shards).map_or(1, NonZeroU32::get));
         Some(Rates {
-            records_per_second: self.config.shard_limit().of(SHARD_RECORDS_PER_SECOND * shards)?,
-            bytes_per_second: self.config.shard_limit().of(SHARD_BYTES_PER_SECOND * shards)?,
+            records: Rate::per_second(self.config.shard_limit().of(SHARD_RECORDS_PER_SECOND * shards)?),
+            bytes: Rate::per_second(self.config.shard_limit().of(SHARD_BYTES_PER_SECOND * shards)?),
         })
     }
 

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use crate::adaptive::Verdict;
 use crate::entry::{Content, Entry, EntryId};
 use crate::error_code::{ErrorClass, ServiceError};
 use crate::event::{Event, FailureReason, Receipt};
@@ -67,7 +68,8 @@ impl<T> Batcher<T> {
     ) {
         let error = match outcome {
             RecordOutcome::Stored { shard_id, sequence_number } => {
-                verdict.stored += 1;
+                verdict.counts.stored += 1;
+                verdict.counts.bytes += entry.bytes() as u64;
                 return self.stored(lane, entry, shard_id, sequence_number);
             }
             RecordOutcome::Failed(error) => error,
@@ -83,7 +85,10 @@ impl<T> Batcher<T> {
             ErrorClass::Permanent => self.fail(entry, &FailureReason::Permanent(error)),
             ErrorClass::Rejected => self.fail(entry, &FailureReason::Rejected(error)),
             class => {
-                verdict.throttled += u64::from(class == ErrorClass::Throttled);
+                if class == ErrorClass::Throttled {
+                    verdict.counts.throttled += 1;
+                    verdict.counts.bytes += entry.bytes() as u64;
+                }
                 self.try_again(entry, &error, again);
                 verdict.waits_for = Some(error);
             }
@@ -99,12 +104,17 @@ impl<T> Batcher<T> {
         verdict: RunVerdict,
         again: &[EntryId],
     ) {
-        self.stats.records_throttled += verdict.throttled;
+        let Verdict { stored, throttled, .. } = verdict.counts;
+        self.stats.records_throttled += throttled;
+        let ceilings = self.rates().filter(|_| self.adapts());
         let lane = self.lanes.lane_mut(run.lane);
-        lane.counters.records_delivered += verdict.stored;
-        lane.counters.records_throttled += verdict.throttled;
-        if verdict.stored > 0 {
+        lane.counters.records_delivered += stored;
+        lane.counters.records_throttled += throttled;
+        if stored > 0 {
             lane.progressed();
+        }
+        if let Some((limits, ceilings)) = lane.limits.as_mut().zip(ceilings) {
+            limits.adapt(self.now, sent_at, ceilings, verdict.counts);
         }
         let must_wait = verdict.waits_for.is_some();
         if let Some(error) = verdict.waits_for {
@@ -118,6 +128,11 @@ impl<T> Batcher<T> {
             self.lanes.reschedule(&self.pool, self.now, run.lane);
         }
         self.lanes.vacate_if_unused(run.lane);
+    }
+
+    /// Whether rates follow what shards take. Where only their number is known, one hot shard would slow them all.
+    fn adapts(&self) -> bool {
+        self.config.adaptive_rates() && (self.map.is_auto() || !self.map.shards().is_empty())
     }
 
     /// The request as a whole came to nothing.
@@ -295,8 +310,7 @@ impl<T> Batcher<T> {
 /// What a response says of one lane.
 #[derive(Clone, Debug, Default)]
 struct RunVerdict {
-    stored: u64,
-    throttled: u64,
+    counts: Verdict,
     /// Some record is to be sent again, but not at once: the last error of those.
     waits_for: Option<ServiceError>,
 }
