@@ -1,0 +1,12 @@
+//! A simulated Kinesis in virtual time.
+
+#![forbid(unsafe_code)]
+
+mod rng;
+mod service;
+
+pub use rng::Rng;
+pub use service::{
+    EntryReply, Kinesis, OpenShard, PutEntry, Refusal, ReshardError, ServiceFaults, ServiceOptions,
+    StreamMode,
+};
