@@ -7,6 +7,6 @@ mod service;
 
 pub use rng::Rng;
 pub use service::{
-    EntryReply, Kinesis, OpenShard, PutEntry, Refusal, ReshardError, ServiceFaults, ServiceOptions,
-    StreamMode,
+    Distribution, EntryReply, Kinesis, Malformed, OpenShard, Permits, PutEntry, Refusal, ReshardError,
+    ServiceFaults, ServiceOptions, StreamMode,
 };
