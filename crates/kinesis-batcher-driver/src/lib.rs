@@ -82,6 +82,7 @@ mod send;
 mod shared;
 mod signal;
 mod sink;
+mod snapshot;
 mod state;
 mod tag;
 #[cfg(test)]
@@ -101,13 +102,14 @@ pub use futures_core::future::BoxFuture;
 #[doc(no_inline)]
 pub use kinesis_batcher_core::{
     Bytes, Config, ConfigBuilder, ConfigError, ErrorClass, ErrorCode, Failure, FailureReason, HashKey,
-    PartitionKey, PushErrorReason, Receipt, Record, RecordError, RecordOutcome, RequestError, RequestRecord,
-    Response, SequenceNumber, ServiceError, Shard, ShardId, ShardLimit, ShardMap, ShardMapError, ShardStats,
-    Stats, Timestamp,
+    Histogram, Histograms, PartitionKey, PushErrorReason, Receipt, Record, RecordError, RecordOutcome,
+    RequestError, RequestRecord, Response, SequenceNumber, ServiceError, Shard, ShardId, ShardLimit,
+    ShardMap, ShardMapError, ShardStats, Stats, Timestamp,
 };
 pub use producer::Producer;
 pub use record::{Completion, TaggedRecord};
 pub use runtime::{AsyncTimer, Runtime};
 pub use send::{SendAll, SendAndForget, SendRecord};
 pub use sink::RecordSink;
+pub use snapshot::{ShardMapStatus, Snapshot};
 pub use transport::{DescribeError, PutRecords, Transport};

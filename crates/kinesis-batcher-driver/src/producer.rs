@@ -16,6 +16,7 @@ use crate::record::TaggedRecord;
 use crate::send::{SendAll, SendAndForget, SendRecord};
 use crate::shared::Shared;
 use crate::sink::RecordSink;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::tag::Reply;
 use crate::waiters::Parcel;
@@ -162,6 +163,15 @@ impl Producer {
     #[must_use]
     pub fn shard_stats(&self) -> Vec<ShardStats> {
         self.shared().lock().batcher.shard_stats().collect()
+    }
+
+    /// All figures at one moment, for metrics: those of [`stats`](Self::stats) and [`shard_stats`](Self::shard_stats), and
+    /// more. Costs a copy of each shard's figures under the lock, so ask some times a second at most.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let shared = self.shared();
+        let now = shared.timestamp(shared.runtime.now());
+        shared.lock().snapshot(now)
     }
 
     /// The settings of the core, for those who show the figures beside their bounds.
