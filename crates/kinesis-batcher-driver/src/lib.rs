@@ -73,6 +73,7 @@ mod epochs;
 mod error;
 mod flush;
 mod guarded;
+mod observer;
 mod producer;
 mod record;
 mod refresh_task;
@@ -106,6 +107,7 @@ pub use kinesis_batcher_core::{
     RequestError, RequestRecord, Response, SequenceNumber, ServiceError, Shard, ShardId, ShardLimit,
     ShardMap, ShardMapError, ShardStats, Stats, Timestamp,
 };
+pub use observer::Observer;
 pub use producer::Producer;
 pub use record::{Completion, TaggedRecord};
 pub use runtime::{AsyncTimer, Runtime};

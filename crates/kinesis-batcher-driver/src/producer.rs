@@ -12,6 +12,7 @@ use crate::close::Close;
 use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::flush::Flush;
+use crate::observer::Observer;
 use crate::record::TaggedRecord;
 use crate::send::{SendAll, SendAndForget, SendRecord};
 use crate::shared::Shared;
@@ -169,9 +170,13 @@ impl Producer {
     /// more. Costs a copy of each shard's figures under the lock, so ask some times a second at most.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let shared = self.shared();
-        let now = shared.timestamp(shared.runtime.now());
-        shared.lock().snapshot(now)
+        self.observer().snapshot()
+    }
+
+    /// Looks at the figures from outside, without keeping the producer open.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::from(self)
     }
 
     /// The settings of the core, for those who show the figures beside their bounds.

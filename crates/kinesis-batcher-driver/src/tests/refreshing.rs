@@ -125,3 +125,15 @@ fn a_snapshot_tells_how_fresh_the_map_is_and_its_figures_belong_together() {
         "stopping is no failure to refresh"
     );
 }
+
+#[test]
+fn an_observer_does_not_keep_a_producer_open_and_sees_its_end() {
+    let World { runtime, producer, .. } = world(Config::builder());
+    let observer = producer.observer();
+    drop(runtime.block_on(producer.send(record(1))).unwrap());
+    assert_eq!(observer.snapshot().stats.records_queued, 1);
+    drop(producer);
+    runtime.run_for(SECOND);
+    assert_eq!(observer.snapshot().stats.records_delivered, 1);
+    assert_eq!(runtime.tasks(), 0, "the producer has ended");
+}
