@@ -50,6 +50,8 @@ pub struct Stats {
     pub requests_throttled: u64,
     /// Requests that failed and may succeed another time.
     pub requests_transient: u64,
+    /// Of those: the credentials had run out.
+    pub requests_credentials_expired: u64,
     /// Requests rejected because of something in them.
     pub requests_rejected: u64,
     /// Requests refused for good.
@@ -68,6 +70,11 @@ pub struct Stats {
     pub requests_in_flight_allowed: u64,
     /// Open shards of the stream.
     pub open_shards: u64,
+    /// When a shard last stored something; `None` before it did.
+    pub last_stored_at: Option<Timestamp>,
+    /// Since when something has been held without a break; `None` when nothing is. Nothing stored since this, for long,
+    /// is a producer that is stuck.
+    pub held_since: Option<Timestamp>,
 }
 
 /// What the batcher knows of one shard, or of the stream as a whole where its shards are not known.

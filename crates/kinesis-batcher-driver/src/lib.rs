@@ -73,6 +73,7 @@ mod epochs;
 mod error;
 mod flush;
 mod guarded;
+mod observer;
 mod producer;
 mod record;
 mod refresh_task;
@@ -82,6 +83,7 @@ mod send;
 mod shared;
 mod signal;
 mod sink;
+mod snapshot;
 mod state;
 mod tag;
 #[cfg(test)]
@@ -101,13 +103,15 @@ pub use futures_core::future::BoxFuture;
 #[doc(no_inline)]
 pub use kinesis_batcher_core::{
     Bytes, Config, ConfigBuilder, ConfigError, ErrorClass, ErrorCode, Failure, FailureReason, HashKey,
-    PartitionKey, PushErrorReason, Receipt, Record, RecordError, RecordOutcome, RequestError, RequestRecord,
-    Response, SequenceNumber, ServiceError, Shard, ShardId, ShardLimit, ShardMap, ShardMapError, ShardStats,
-    Stats, Timestamp,
+    Histogram, Histograms, PartitionKey, PushErrorReason, Receipt, Record, RecordError, RecordOutcome,
+    RequestError, RequestRecord, Response, SequenceNumber, ServiceError, Shard, ShardId, ShardLimit,
+    ShardMap, ShardMapError, ShardStats, Stats, Timestamp,
 };
+pub use observer::Observer;
 pub use producer::Producer;
 pub use record::{Completion, TaggedRecord};
 pub use runtime::{AsyncTimer, Runtime};
 pub use send::{SendAll, SendAndForget, SendRecord};
 pub use sink::RecordSink;
+pub use snapshot::{ShardMapStatus, Snapshot};
 pub use transport::{DescribeError, PutRecords, Transport};

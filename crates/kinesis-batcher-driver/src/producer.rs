@@ -12,10 +12,12 @@ use crate::close::Close;
 use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::flush::Flush;
+use crate::observer::Observer;
 use crate::record::TaggedRecord;
 use crate::send::{SendAll, SendAndForget, SendRecord};
 use crate::shared::Shared;
 use crate::sink::RecordSink;
+use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::tag::Reply;
 use crate::waiters::Parcel;
@@ -162,6 +164,19 @@ impl Producer {
     #[must_use]
     pub fn shard_stats(&self) -> Vec<ShardStats> {
         self.shared().lock().batcher.shard_stats().collect()
+    }
+
+    /// All figures at one moment, for metrics: those of [`stats`](Self::stats) and [`shard_stats`](Self::shard_stats), and
+    /// more. Costs a copy of each shard's figures under the lock, so ask some times a second at most.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.observer().snapshot()
+    }
+
+    /// Looks at the figures from outside, without keeping the producer open.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::from(self)
     }
 
     /// The settings of the core, for those who show the figures beside their bounds.

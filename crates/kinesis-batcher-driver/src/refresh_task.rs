@@ -23,6 +23,7 @@ pub(crate) async fn run(guard: TaskGuard, interval: Option<Duration>) {
             }
             Err(error) => {
                 let wait = refresh.failed(guard.shared());
+                guard.shared().lock().shard_map_failed();
                 tracing::warn!(%error, retry_in = ?wait, "shard map refresh failed; the old map stays in use");
             }
         }

@@ -12,6 +12,7 @@ use crate::close::CloseReport;
 use crate::effects::Effects;
 use crate::error::DeliveryError;
 use crate::record::Completion;
+use crate::snapshot::{ShardMapStatus, Snapshot};
 use crate::tag::{Reply, Tag};
 use crate::waiters::{Line, Parcel, Refused, Ticket, Waiters};
 use crate::watchers::{Returned, Watchers};
@@ -30,6 +31,7 @@ pub(crate) struct State {
     /// The task that refreshes the shard map, and whether it should.
     pub(crate) refresh_waker: Option<Waker>,
     pub(crate) map_is_stale: bool,
+    shard_map: ShardMapStatus,
     /// Records that were aborted, once somebody has asked for them.
     pub(crate) undelivered: Option<Vec<DeliveryError>>,
     /// How many there were.
@@ -52,6 +54,7 @@ impl State {
             timer_at: None,
             refresh_waker: None,
             map_is_stale: false,
+            shard_map: ShardMapStatus::default(),
             undelivered: None,
             undelivered_count: 0,
             tells_completions,
@@ -94,10 +97,29 @@ impl State {
 
     pub(crate) fn handle_shard_map(&mut self, now: Timestamp, map: ShardMap) {
         self.map_is_stale = false;
+        self.shard_map.refreshes_succeeded += 1;
+        self.shard_map.refreshed_at = now;
         self.batcher.handle_shard_map(now, map);
         self.waiters.reshard(self.batcher.shard_map());
         // Shares of the buffer and record limits may have changed for the better.
         self.has_room = true;
+    }
+
+    /// The service was asked for the map and gave none.
+    pub(crate) fn shard_map_failed(&mut self) {
+        self.shard_map.refreshes_failed += u64::from(!self.stopping);
+    }
+
+    pub(crate) fn snapshot(&self, now: Timestamp) -> Snapshot {
+        Snapshot {
+            now,
+            stats: self.batcher.stats(),
+            histograms: self.batcher.histograms(),
+            shards: self.batcher.shard_stats().collect(),
+            shard_map: ShardMapStatus { is_stale: self.map_is_stale, ..self.shard_map },
+            last_error: self.batcher.last_error().cloned(),
+            is_closed: self.batcher.is_closed(),
+        }
     }
 
     /// Takes no more records and delivers what is held. Senders who wait get theirs back.

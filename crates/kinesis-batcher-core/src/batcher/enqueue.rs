@@ -47,6 +47,9 @@ impl<T> Batcher<T> {
         self.next_sequence += 1;
         let bytes = record.bytes();
         self.stats.records_accepted += 1;
+        if self.buffer.held().records == 1 {
+            self.stats.held_since = Some(self.now);
+        }
         self.stats.bytes_accepted += bytes as u64;
         self.lanes.lane_mut(lane).held.add(Held { records: 1, bytes: bytes as u64 });
         if carriage == Carriage::Shared {

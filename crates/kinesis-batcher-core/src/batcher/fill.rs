@@ -37,6 +37,8 @@ impl<T> Batcher<T> {
         kinesis_aggregation::seal(request.entries.iter_mut().filter_map(Entry::take_unsealed));
         self.gate.sent();
         self.stats.requests_sent += 1;
+        self.histograms.request_entries.record(request.entries.len() as u64);
+        self.histograms.request_bytes.record(request.bytes as u64);
         self.stats.records_in_flight += request.user_records;
         debug_assert!(
             request.bytes <= self.config.request_bytes_max() || request.entries.len() == 1,

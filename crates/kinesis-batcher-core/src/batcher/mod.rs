@@ -21,6 +21,7 @@ use crate::error_code::ServiceError;
 use crate::event::{Event, Failure, FailureReason, PushError};
 use crate::gate::Gate;
 use crate::hash_key::HashKey;
+use crate::histograms::Histograms;
 use crate::lane::Limits;
 use crate::lanes::Lanes;
 use crate::quarantine::Quarantine;
@@ -68,6 +69,8 @@ pub struct Batcher<T> {
     next_sequence: u64,
     phase: Phase,
     stats: Stats,
+    /// Of user records, aggregates alone are noted: the others all count one, and their number is known.
+    histograms: Histograms,
 }
 
 /// How far the batcher is on its way to an end.
@@ -109,6 +112,7 @@ impl<T> Batcher<T> {
             next_sequence: 0,
             phase: Phase::Open,
             stats: Stats::default(),
+            histograms: Histograms::new(),
             config,
         };
         batcher.open_first_lanes();
@@ -227,8 +231,24 @@ impl<T> Batcher<T> {
             requests_in_flight: self.gate.in_flight() as u64,
             requests_in_flight_allowed: self.gate.allowed() as u64,
             open_shards: u64::from(self.map.open_shards()),
+            held_since: self.stats.held_since.filter(|_| held.records > 0),
             ..self.stats
         }
+    }
+
+    /// How what was done is distributed: delays, and sizes of requests and aggregates.
+    #[must_use]
+    pub fn histograms(&self) -> Histograms {
+        let mut histograms = self.histograms.clone();
+        let alone = self.stats.kinesis_records_delivered - histograms.user_records.count();
+        histograms.user_records.record_many(1, alone);
+        histograms
+    }
+
+    /// Why the last request failed, if it failed as a whole; `None` once one was answered.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&ServiceError> {
+        self.last_error.as_ref()
     }
 
     /// What is known of each open shard, in the order of their keys; of the stream as one where they are not known.

@@ -19,6 +19,7 @@ use super::{Batcher, Phase};
 impl<T> Batcher<T> {
     pub(super) fn settle(&mut self, request: Request<T>, outcome: Result<Response, RequestError>) {
         self.stats.records_in_flight -= request.user_records;
+        self.histograms.request_duration.record(nanos_between(request.sent_at, self.now));
         match outcome {
             Ok(response) if response.outcomes.len() == request.entries.len() => {
                 self.settle_each(request, response);
@@ -111,6 +112,7 @@ impl<T> Batcher<T> {
         lane.counters.records_delivered += stored;
         lane.counters.records_throttled += throttled;
         if stored > 0 {
+            self.stats.last_stored_at = Some(self.now);
             lane.progressed();
         }
         if let Some((limits, ceilings)) = lane.limits.as_mut().zip(ceilings) {
@@ -144,6 +146,7 @@ impl<T> Batcher<T> {
             ErrorClass::Permanent => &mut self.stats.requests_permanent,
         };
         *counter += 1;
+        self.stats.requests_credentials_expired += u64::from(error.class() == ErrorClass::CredentialsExpired);
         self.last_error = Some(error.error().clone());
         match error.class() {
             ErrorClass::Rejected | ErrorClass::Permanent => self.gate.answered(),
@@ -237,9 +240,14 @@ impl<T> Batcher<T> {
             possible_duplicate: entry.possible_duplicate,
         };
         match entry.content {
-            Content::Record(tag) => self.events.push_back(Event::Delivered { tag, receipt }),
+            Content::Record(tag) => {
+                self.histograms.push_delay.record(nanos_between(entry.accepted_at, self.now));
+                self.events.push_back(Event::Delivered { tag, receipt });
+            }
             Content::Aggregate(all) => {
+                self.histograms.user_records.record(held.records);
                 for (index, member) in (0u32..).zip(all.members) {
+                    self.histograms.push_delay.record(nanos_between(member.accepted_at, self.now));
                     receipt.sub_sequence_number = Some(index);
                     self.events.push_back(Event::Delivered { tag: member.tag, receipt: receipt.clone() });
                 }
@@ -305,6 +313,11 @@ impl<T> Batcher<T> {
             }
         }
     }
+}
+
+/// For the histograms of durations.
+fn nanos_between(earlier: Timestamp, later: Timestamp) -> u64 {
+    later.as_nanos().saturating_sub(earlier.as_nanos())
 }
 
 /// What a response says of one lane.

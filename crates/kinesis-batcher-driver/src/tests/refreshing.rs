@@ -87,3 +87,53 @@ fn connecting_describes_first_and_passes_the_error_on() {
     assert_eq!(error.to_string(), "told to fail");
     assert_eq!(runtime.block_on(connect()).unwrap().stats().open_shards, 3);
 }
+
+#[test]
+fn a_snapshot_tells_how_fresh_the_map_is_and_its_figures_belong_together() {
+    let World { runtime, transport, producer } =
+        world_with(eager(), |builder| builder.refresh_interval(10 * SECOND));
+    let fresh = producer.snapshot();
+    assert_eq!(fresh.shard_map, crate::ShardMapStatus::default(), "the first map is no refresh");
+
+    transport
+        .describe_as(|number| if number == 0 { Description::Error } else { Description::Map(shards(8)) });
+    transport.reshard(shards(8));
+    runtime.block_on(async {
+        for number in 0..50 {
+            producer.send(record(number)).await.unwrap().await.unwrap();
+        }
+    });
+    assert!(
+        producer.snapshot().shard_map.is_stale,
+        "records were stored by shards that the map does not know"
+    );
+    runtime.run_for(15 * SECOND);
+    let snapshot = producer.snapshot();
+    assert_eq!(snapshot.shard_map.refreshes_failed, 1);
+    assert!(snapshot.shard_map.refreshes_succeeded >= 1 && !snapshot.shard_map.is_stale);
+    assert!(snapshot.shard_map.refreshed_at > fresh.now && snapshot.shard_map.refreshed_at <= snapshot.now);
+    assert_eq!(snapshot.shards.len(), 8);
+    assert_eq!((snapshot.stats.records_delivered, snapshot.histograms.push_delay.count()), (50, 50));
+    assert!(!snapshot.is_closed && snapshot.last_error.is_none());
+
+    let failed = snapshot.shard_map.refreshes_failed;
+    runtime.block_on(producer.close(SECOND));
+    runtime.run_for(SECOND);
+    let closed = producer.snapshot();
+    assert!(
+        closed.is_closed && closed.shard_map.refreshes_failed == failed,
+        "stopping is no failure to refresh"
+    );
+}
+
+#[test]
+fn an_observer_does_not_keep_a_producer_open_and_sees_its_end() {
+    let World { runtime, producer, .. } = world(Config::builder());
+    let observer = producer.observer();
+    drop(runtime.block_on(producer.send(record(1))).unwrap());
+    assert_eq!(observer.snapshot().stats.records_queued, 1);
+    drop(producer);
+    runtime.run_for(SECOND);
+    assert_eq!(observer.snapshot().stats.records_delivered, 1);
+    assert_eq!(runtime.tasks(), 0, "the producer has ended");
+}

@@ -1,0 +1,77 @@
+//! I2: every request respects the limits on records, bytes and sizes, and no more are on their way than allowed.
+
+use kinesis_batcher_core::Batcher;
+use kinesis_batcher_core::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
+
+use super::per_producer::PerProducer;
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+
+/// Looks at each request as it goes.
+#[derive(Debug, Default)]
+pub(super) struct RequestLimits {
+    in_flight: PerProducer<usize>,
+}
+
+impl Checker for RequestLimits {
+    fn invariant(&self) -> Invariant {
+        Invariant::I2
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Requested, Kind::Answered]
+    }
+
+    fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Requested { producer, request, batcher } => {
+                let in_flight = self.in_flight.of(producer);
+                *in_flight += 1;
+                let allowed = batcher.config().in_flight_requests_max();
+                if *in_flight > allowed {
+                    return Err(Breach::new(format!("{in_flight} requests are on their way; {allowed} may be")));
+                }
+                check_request(request, batcher)
+            }
+            Observation::Answered { producer, .. } => {
+                *self.in_flight.of(producer) -= 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_request(view: RequestView<'_>, batcher: &Batcher<u64>) -> Result<(), Breach> {
+    let (config, map) = (batcher.config(), batcher.shard_map());
+    let entries = view.request.len();
+    let entries_max = config.request_records_max().min(REQUEST_RECORDS_MAX);
+    if !(1..=entries_max).contains(&entries) {
+        return Err(Breach::new(format!("a request has {entries} records; it may have 1 to {entries_max}")));
+    }
+    let record_bytes_max = map.record_bytes_max();
+    let mut bytes = 0;
+    for sent in view.sent() {
+        let number = sent.numbers.first().copied().unwrap_or_default();
+        if sent.bytes() > record_bytes_max {
+            let what = format!("it is in a Kinesis record of {} B; the stream takes {record_bytes_max} B", sent.bytes());
+            return Err(Breach::of_record(number, what));
+        }
+        match sent.partition_key {
+            None if map.is_auto() => {}
+            None => return Err(Breach::of_record(number, "it goes without a partition key, which the stream wants")),
+            Some(key) if key.len() > PARTITION_KEY_CHARS_MAX && key.chars().count() > PARTITION_KEY_CHARS_MAX => {
+                return Err(Breach::of_record(number, "its partition key is longer than 256 characters"));
+            }
+            Some(_) => {}
+        }
+        bytes += sent.bytes();
+    }
+    if bytes != view.request.bytes() {
+        return Err(Breach::new(format!("a request says {} B and has {bytes} B", view.request.bytes())));
+    }
+    let bytes_max = config.request_bytes_max();
+    if bytes > REQUEST_BYTES_MAX || (bytes > bytes_max && entries > 1) {
+        return Err(Breach::new(format!("{entries} records of a request have {bytes} B; they may have {bytes_max}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! I3: in any window a shard is sent at most its burst, plus its rate times the window, plus one oversize record.
+//!
+//! For a burst of `b` and a rate of `r`, "at most `b + r × window` in every window" holds exactly if a bucket that
+//! leaks at `r` never holds more than `b`. The checker keeps that bucket, in the time it takes to leak. What the
+//! service is known not to have stored is taken off by leaking the rest of the history anew.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
+use kinesis_batcher_core::{Config, ShardLimit, ShardMap, Timestamp};
+
+use super::lanes::Lanes;
+use super::per_producer::PerProducer;
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use crate::window::Window;
+
+/// Keeps the account of each shard for each producer.
+#[derive(Debug, Default)]
+pub(super) struct ShardWindows {
+    producers: PerProducer<Producer>,
+    /// The lanes that each request on its way draws on.
+    on_their_way: Window<Vec<u32>>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    lanes: Lanes<Lane>,
+    rates: Option<Rates>,
+}
+
+/// What a lane may be sent a second.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    records: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Lane {
+    /// What was sent before `sent`, and is settled.
+    settled: Leak,
+    /// What was sent since the oldest request that may still turn out not to be stored, oldest first.
+    sent: VecDeque<Sent>,
+    now: Leak,
+}
+
+/// A run of records of one request.
+#[derive(Clone, Debug)]
+struct Sent {
+    request: u64,
+    at: u64,
+    records_cost: u64,
+    bytes_cost: u64,
+    is_settled: bool,
+}
+
+/// When each bucket will have leaked empty, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Leak {
+    records_until: u64,
+    bytes_until: u64,
+}
+
+impl Checker for ShardWindows {
+    fn invariant(&self) -> Invariant {
+        Invariant::I3
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven]
+    }
+
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Began { producer, batcher } => {
+                let producer = self.producers.of(producer);
+                producer.rates = Rates::of(batcher.config(), batcher.shard_map());
+                producer.lanes.refresh(batcher.shard_map(), || Lane::new(0));
+                Ok(())
+            }
+            // The batcher has the map by now, and only then is it known what it makes of it.
+            Observation::Requested { producer, request, batcher } => {
+                let producer = self.producers.of(producer);
+                // Cheap unless the map is another: the first thing compared is the number of shards.
+                producer.rates = Rates::of(batcher.config(), batcher.shard_map());
+                let Some(rates) = producer.rates else { return Ok(()) };
+                let mut places = Vec::new();
+                let sent = sent(producer, rates, scene, request, &mut places);
+                self.on_their_way.insert(request.number, places);
+                sent
+            }
+            Observation::Answered { producer, request, outcome } => {
+                let not_stored = outcome.as_ref().is_err_and(|error| !error.is_outcome_unknown());
+                let producer = self.producers.of(producer);
+                for place in self.on_their_way.remove(request.number).unwrap_or_default() {
+                    producer.lanes.lane(place).settle(request.number, not_stored);
+                }
+                Ok(())
+            }
+            Observation::MapGiven { producer, map } => {
+                let now = scene.clock.as_nanos();
+                self.producers.of(producer).lanes.refresh(map, || Lane::new(now + BURST_NANOS));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Counts a request, run by run.
+fn sent(
+    producer: &mut Producer,
+    rates: Rates,
+    scene: &Scene<'_>,
+    request: RequestView<'_>,
+    places: &mut Vec<u32>,
+) -> Result<(), Breach> {
+    let now = scene.clock.as_nanos();
+    for entry in request.sent() {
+        let Some(&number) = entry.numbers.first() else { continue };
+        let known = entry.explicit_hash_key.or_else(|| scene.ledger.record(number).map(|facts| facts.hash_key));
+        let Some(key) = known else { continue };
+        let place = producer.lanes.place_of(key);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+        let bytes = entry.bytes() as u64;
+        let (records_cost, bytes_cost) = (NANOS_PER_SECOND / rates.records, bytes * NANOS_PER_SECOND / rates.bytes);
+        let lane = producer.lanes.lane(place);
+        let before = lane.now;
+        lane.take(request.number, now, records_cost, bytes_cost);
+        check(before.records_until, lane.now.records_until, records_cost, now)
+            .map_err(|over| over.breach(number, "records", rates.records))?;
+        check(before.bytes_until, lane.now.bytes_until, bytes_cost, now)
+            .map_err(|over| over.breach(number, "bytes", rates.bytes))?;
+    }
+    Ok(())
+}
+
+/// How far a bucket is above what it may hold.
+struct Over(Duration);
+
+impl Over {
+    fn breach(&self, number: u64, unit: &str, rate: u64) -> Breach {
+        let Self(over) = self;
+        Breach::of_record(number, format!("its shard is sent {over:?} more of {unit} than {rate}/s and a burst allow"))
+    }
+}
+
+fn check(before: u64, after: u64, cost: u64, now: u64) -> Result<(), Over> {
+    // A unit larger than the burst may be taken from a full bucket.
+    let over = if cost > BURST_NANOS { before.saturating_sub(now) } else { after.saturating_sub(now + BURST_NANOS) };
+    if over == 0 { Ok(()) } else { Err(Over(Duration::from_nanos(over))) }
+}
+
+impl Lane {
+    fn new(until: u64) -> Self {
+        let leak = Leak { records_until: until, bytes_until: until };
+        Self { settled: leak, sent: VecDeque::new(), now: leak }
+    }
+
+    fn take(&mut self, request: u64, at: u64, records_cost: u64, bytes_cost: u64) {
+        self.now.take(at, records_cost, bytes_cost);
+        match self.sent.back_mut() {
+            Some(last) if last.request == request => {
+                last.records_cost += records_cost;
+                last.bytes_cost += bytes_cost;
+            }
+            _ => self.sent.push_back(Sent { request, at, records_cost, bytes_cost, is_settled: false }),
+        }
+    }
+
+    fn settle(&mut self, request: u64, not_stored: bool) {
+        for sent in self.sent.iter_mut().filter(|sent| sent.request == request) {
+            sent.is_settled = true;
+            if not_stored {
+                (sent.records_cost, sent.bytes_cost) = (0, 0);
+            }
+        }
+        if not_stored {
+            self.now = self.settled;
+            for sent in &self.sent {
+                self.now.take_again(sent);
+            }
+        }
+        while self.sent.front().is_some_and(|sent| sent.is_settled) {
+            let Some(sent) = self.sent.pop_front() else { break };
+            self.settled.take_again(&sent);
+        }
+    }
+}
+
+impl Leak {
+    fn take(&mut self, at: u64, records_cost: u64, bytes_cost: u64) {
+        self.records_until = self.records_until.max(at) + records_cost;
+        self.bytes_until = self.bytes_until.max(at) + bytes_cost;
+    }
+
+    fn take_again(&mut self, sent: &Sent) {
+        // What was taken off does not even lift an empty bucket to its time.
+        if sent.records_cost > 0 {
+            self.take(sent.at, sent.records_cost, sent.bytes_cost);
+        }
+    }
+}
+
+impl Rates {
+    /// The configured share of the service's limits. A batcher that adapts may stay below it, never above.
+    fn of(config: &Config, map: &ShardMap) -> Option<Self> {
+        let shards = if map.shards().is_empty() { u64::from(map.open_shards()) } else { 1 };
+        let share = percent(config)?;
+        let of = |limit: u64| (limit * shards * share / 100).max(1);
+        Some(Self { records: of(SHARD_RECORDS_PER_SECOND), bytes: of(SHARD_BYTES_PER_SECOND) })
+    }
+}
+
+/// The configured share of a shard's limits; `None` without limits.
+pub(super) fn percent(config: &Config) -> Option<u64> {
+    match config.shard_limit() {
+        ShardLimit::Percent(percent) => Some(u64::from(percent)),
+        _ => None,
+    }
+}
+
+/// What may be sent at once, by the core's documentation of I3: a fifth of a second's worth.
+pub(super) const BURST_NANOS: u64 = NANOS_PER_SECOND / 5;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(millis: u64) -> u64 {
+        Timestamp::from_millis(millis).as_nanos()
+    }
+
+    #[test]
+    fn a_burst_passes_and_one_more_does_not() {
+        let mut lane = Lane::new(0);
+        let cost = ms(1);
+        for _ in 0..200 {
+            let before = lane.now;
+            lane.take(0, ms(1_000), cost, 0);
+            assert!(check(before.records_until, lane.now.records_until, cost, ms(1_000)).is_ok());
+        }
+        lane.take(0, ms(1_000), cost, 0);
+        assert!(check(0, lane.now.records_until, cost, ms(1_000)).is_err(), "201 of 1,000/s at once");
+        assert!(check(0, lane.now.records_until, cost, ms(1_001)).is_ok(), "a millisecond later they are well");
+    }
+
+    #[test]
+    fn what_was_not_stored_is_taken_off_exactly_once() {
+        let mut lane = Lane::new(0);
+        lane.take(0, ms(0), ms(100), 0);
+        lane.take(1, ms(50), ms(100), 0);
+        lane.take(2, ms(60), ms(50), 0);
+        assert_eq!(lane.now.records_until, ms(250));
+        lane.settle(1, true);
+        assert_eq!(lane.now.records_until, ms(150), "the middle one is gone");
+        lane.settle(0, true);
+        assert_eq!(lane.now.records_until, ms(110), "the last one alone, from its own time on");
+        lane.settle(2, false);
+        assert!(lane.sent.is_empty() && lane.settled.records_until == ms(110));
+    }
+}

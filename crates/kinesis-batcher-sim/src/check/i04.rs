@@ -1,0 +1,114 @@
+//! I4: what is buffered is what was accepted and has not ended, never above the bounds; whoever was refused is told.
+
+use kinesis_batcher_core::{Batcher, Event, PushErrorReason};
+
+use super::per_producer::PerProducer;
+use super::{Breach, Checker, Invariant, Kind, Observation, Scene};
+
+/// Adds up what each producer holds.
+#[derive(Debug, Default)]
+pub(super) struct BufferBound {
+    producers: PerProducer<Producer>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    records: u64,
+    bytes: u64,
+    bytes_max: u64,
+    records_max: u64,
+    /// A push was refused for want of room, and nobody was told since that there is some.
+    refused: bool,
+    /// Something ended since.
+    released: bool,
+}
+
+impl Checker for BufferBound {
+    fn invariant(&self) -> Invariant {
+        Invariant::I4
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Began, Kind::Accepted, Kind::Refused, Kind::Event, Kind::Settled]
+    }
+
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        let bytes_of = |record| scene.ledger.record(record).map_or(0, |facts| u64::from(facts.bytes));
+        match *observation {
+            Observation::Began { producer, batcher } => {
+                let producer = self.producers.of(producer);
+                producer.bytes_max = batcher.config().buffer_bytes_max() as u64;
+                producer.records_max = batcher.config().buffer_records_max() as u64;
+                Ok(())
+            }
+            Observation::Accepted { producer, record } => {
+                let producer = self.producers.of(producer);
+                producer.records += 1;
+                producer.bytes += bytes_of(record);
+                if producer.records > producer.records_max || producer.bytes > producer.bytes_max {
+                    return Err(Breach::of_record(
+                        record,
+                        format!(
+                            "it was accepted, and {} records of {} B are held; {} of {} B may be",
+                            producer.records, producer.bytes, producer.records_max, producer.bytes_max
+                        ),
+                    ));
+                }
+                Ok(())
+            }
+            Observation::Refused { producer, record, reason } => {
+                self.producers.of(producer).refuse(record, bytes_of(record), reason)
+            }
+            Observation::Event { producer, event } => {
+                let producer = self.producers.of(producer);
+                match event {
+                    Event::Delivered { tag, .. } | Event::Failed { tag, .. } => {
+                        producer.records = producer.records.saturating_sub(1);
+                        producer.bytes = producer.bytes.saturating_sub(bytes_of(*tag));
+                        producer.released = true;
+                    }
+                    Event::Unblocked => {
+                        if !producer.refused {
+                            return Err(Breach::new("it is said that there is room, and nobody was refused"));
+                        }
+                        producer.refused = false;
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+            Observation::Settled { producer, batcher, .. } => self.producers.of(producer).settle(batcher),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Producer {
+    fn refuse(&mut self, record: u64, bytes: u64, reason: PushErrorReason) -> Result<(), Breach> {
+        if reason.is_full() {
+            (self.refused, self.released) = (true, false);
+        }
+        let has_room = self.records < self.records_max && self.bytes + bytes <= self.bytes_max;
+        match reason {
+            PushErrorReason::Full if has_room => Err(Breach::of_record(
+                record,
+                format!("the buffer is said to be full with {} records of {} B", self.records, self.bytes),
+            )),
+            PushErrorReason::ShardFull if self.records == 0 => {
+                Err(Breach::of_record(record, "its shard is said to be full while nothing is held"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, batcher: &Batcher<u64>) -> Result<(), Breach> {
+        let buffered = batcher.stats().buffered_bytes;
+        if buffered != self.bytes {
+            return Err(Breach::new(format!("{buffered} B are said to be buffered, and {} B are", self.bytes)));
+        }
+        if self.refused && self.released && !batcher.is_closed() {
+            return Err(Breach::new("a push was refused, room was made since, and nobody was told"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! I7: a backward step of time changes nothing.
+
+use super::per_producer::PerProducer;
+use super::{Breach, Cause, Checker, Invariant, Kind, Observation, Scene};
+
+/// Compares what can be seen before and after a step back.
+#[derive(Debug, Default)]
+pub(super) struct BackwardChangesNothing {
+    /// Requests and events since the last call was over.
+    given_out: PerProducer<u64>,
+}
+
+impl Checker for BackwardChangesNothing {
+    fn invariant(&self) -> Invariant {
+        Invariant::I7
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Requested, Kind::Event, Kind::Settled]
+    }
+
+    fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Requested { producer, .. } | Observation::Event { producer, .. } => {
+                *self.given_out.of(producer) += 1;
+            }
+            Observation::Settled { producer, cause, deadline_before, stats_before, batcher, deadline } => {
+                let given_out = std::mem::take(self.given_out.of(producer));
+                if cause != Cause::StepBack {
+                    return Ok(());
+                }
+                if given_out > 0 {
+                    return Err(Breach::new(format!("a step back brought {given_out} requests and events")));
+                }
+                if deadline != deadline_before {
+                    return Err(Breach::new(format!(
+                        "a step back moved the deadline from {deadline_before:?} to {deadline:?}"
+                    )));
+                }
+                if stats_before.is_some_and(|before| *before != batcher.stats()) {
+                    return Err(Breach::new("a step back changed the figures"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

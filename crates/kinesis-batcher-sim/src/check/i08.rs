@@ -1,0 +1,163 @@
+//! I8: no record is sent more often than allowed, nor after its time to live, nor kept longer than that.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use kinesis_batcher_core::{ErrorClass, Event, FailureReason, Timestamp};
+
+use super::per_producer::PerProducer;
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use crate::window::Window;
+
+/// Counts the attempts of each record and knows when it expires.
+#[derive(Debug, Default)]
+pub(super) struct AttemptsAndAge {
+    records: Window<State>,
+    producers: PerProducer<Producer>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    expires_at: Timestamp,
+    attempts: u32,
+    in_flight: bool,
+    /// It expired in flight.
+    overdue: bool,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    time_to_live: Option<Duration>,
+    attempts_max: Option<u32>,
+    /// Accepted records in the order in which they expire.
+    by_age: VecDeque<u64>,
+    /// Those that expired in flight and have come back.
+    back: Vec<u64>,
+}
+
+impl Checker for AttemptsAndAge {
+    fn invariant(&self) -> Invariant {
+        Invariant::I8
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
+    }
+
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Began { producer, batcher } => {
+                let producer = self.producers.of(producer);
+                producer.time_to_live = batcher.config().time_to_live();
+                producer.attempts_max = batcher.config().attempts_max();
+                Ok(())
+            }
+            Observation::Accepted { producer, record } => {
+                self.accepted(scene, producer, record);
+                Ok(())
+            }
+            Observation::Requested { producer, request, .. } => self.requested(scene, producer, request),
+            Observation::Answered { producer, request, outcome } => {
+                // The service looked at the request and not at each record: such an attempt does not count.
+                let uncounted = request.request.len() > 1
+                    && outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::Rejected);
+                for &number in request.records.all() {
+                    if let Some(state) = self.records.get_mut(number) {
+                        state.in_flight = false;
+                        state.attempts -= u32::from(uncounted);
+                        if state.overdue {
+                            self.producers.of(producer).back.push(number);
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Observation::Event { producer, event } => self.event(scene, producer, event),
+            Observation::Settled { producer, .. } => self.settled(scene, producer),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AttemptsAndAge {
+    fn accepted(&mut self, scene: &Scene<'_>, producer: u32, number: u64) {
+        let producer = self.producers.of(producer);
+        let at = scene.ledger.record(number).and_then(|facts| facts.accepted).map_or(scene.clock, |accepted| accepted.at);
+        let expires_at = producer.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
+        self.records.insert(number, State { expires_at, attempts: 0, in_flight: false, overdue: false });
+        if expires_at < Timestamp::MAX {
+            producer.by_age.push_back(number);
+        }
+    }
+
+    fn requested(&mut self, scene: &Scene<'_>, producer: u32, request: RequestView<'_>) -> Result<(), Breach> {
+        let attempts_max = self.producers.of(producer).attempts_max;
+        for &number in request.records.all() {
+            let Some(state) = self.records.get_mut(number) else { continue };
+            if state.in_flight {
+                return Err(Breach::of_record(number, "it is sent while an earlier attempt is on its way"));
+            }
+            state.in_flight = true;
+            state.attempts += 1;
+            if attempts_max.is_some_and(|max| state.attempts > max) {
+                return Err(Breach::of_record(number, format!("it is sent for the {}th time", state.attempts)));
+            }
+            if state.expires_at <= scene.clock && state.expires_at < Timestamp::MAX {
+                return Err(Breach::of_record(
+                    number,
+                    format!("it is sent at {:?} and expired at {:?}", scene.clock, state.expires_at),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, scene: &Scene<'_>, producer: u32, event: &Event<u64>) -> Result<(), Breach> {
+        let (number, told, reason) = match event {
+            Event::Delivered { tag, receipt } => (*tag, receipt.attempts, None),
+            Event::Failed { tag, failure, .. } => (*tag, failure.attempts, Some(&failure.reason)),
+            _ => return Ok(()),
+        };
+        let Some(state) = self.records.remove(number) else { return Ok(()) };
+        if told != state.attempts {
+            let what = format!("it was sent {} times, and {told} times are told", state.attempts);
+            return Err(Breach::of_record(number, what));
+        }
+        match reason {
+            Some(FailureReason::Expired { .. }) if state.expires_at > scene.clock => Err(Breach::of_record(
+                number,
+                format!("it is said to be expired at {:?} and expires at {:?}", scene.clock, state.expires_at),
+            )),
+            Some(FailureReason::AttemptsExhausted(_))
+                if self.producers.of(producer).attempts_max.is_none_or(|max| told < max) =>
+            {
+                Err(Breach::of_record(number, format!("it was given up after {told} attempts; more were allowed")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whatever has expired has ended, or is on its way.
+    fn settled(&mut self, scene: &Scene<'_>, producer: u32) -> Result<(), Breach> {
+        let producer = self.producers.of(producer);
+        while let Some(&number) = producer.by_age.front() {
+            match self.records.get_mut(number) {
+                Some(state) if state.expires_at > scene.clock => break,
+                Some(state) if state.in_flight => state.overdue = true,
+                Some(state) => return Err(outlived(number, scene.clock, state)),
+                None => {}
+            }
+            producer.by_age.pop_front();
+        }
+        for number in producer.back.drain(..) {
+            if let Some(state) = self.records.get(number) {
+                return Err(outlived(number, scene.clock, state));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn outlived(number: u64, now: Timestamp, state: &State) -> Breach {
+    Breach::of_record(number, format!("it expired at {:?} and is still held at {now:?}", state.expires_at))
+}

@@ -1,0 +1,285 @@
+//! What must hold, watched from outside: one checker for each of the core's invariants.
+//!
+//! A checker sees what a batcher is given and what it gives, and never its inside. It keeps its own account, so that
+//! a mistake in the batcher's bookkeeping is not repeated in the check.
+
+mod i01;
+mod observation;
+
+use std::fmt;
+use std::time::Duration;
+
+use kinesis_batcher_core::Timestamp;
+
+use crate::ledger::Ledger;
+use crate::options::Options;
+
+pub use observation::{Cause, Kind, Observation, Records, RequestView, SentRecord};
+
+/// Watches one invariant.
+pub trait Checker {
+    /// Which.
+    fn invariant(&self) -> Invariant;
+
+    /// What it wants to see; it is shown nothing else.
+    fn kinds(&self) -> &'static [Kind];
+
+    /// Something happened.
+    ///
+    /// # Errors
+    /// [`Breach`] when it shows that the invariant does not hold.
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach>;
+
+    /// The simulation is over and every producer was given the time to drain.
+    ///
+    /// # Errors
+    /// [`Breach`] when something is left that the invariant rules out.
+    fn finish(&mut self, scene: &Scene<'_>) -> Result<(), Breach> {
+        let _ = scene;
+        Ok(())
+    }
+}
+
+/// When something is observed, and what is known of the records.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Scene<'a> {
+    /// The simulation's time.
+    pub now: Timestamp,
+    /// The latest time that the producer at hand was told. A batcher's promises hold by this clock, which may be slow,
+    /// coarse or set back. For what concerns no producer it is `now`.
+    pub clock: Timestamp,
+    /// The records that have not ended; one that ends just now is still there.
+    pub ledger: &'a Ledger,
+}
+
+/// What a checker found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach(Box<(Option<u64>, String)>);
+
+impl Breach {
+    /// A breach that concerns no single record.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(Box::new((None, what.into())))
+    }
+
+    /// A breach that shows in this record.
+    #[must_use]
+    pub fn of_record(number: u64, what: impl Into<String>) -> Self {
+        Self(Box::new((Some(number), what.into())))
+    }
+}
+
+/// One of the core's invariants, numbered as in the documentation of `kinesis-batcher-core`, or what only a simulation
+/// can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Invariant {
+    /// Every accepted tag comes back in exactly one event.
+    I1,
+    /// Every request respects the limits on records, bytes and sizes.
+    I2,
+    /// A shard is sent no more than its limits.
+    I3,
+    /// The buffer is bounded.
+    I4,
+    /// While something is queued, something will happen.
+    I5,
+    /// Deadlines make progress.
+    I6,
+    /// A backward step of time changes nothing.
+    I7,
+    /// Attempts and time to live are bounded.
+    I8,
+    /// The same inputs give the same outputs.
+    I9,
+    /// A shard that may not be sent to never delays another.
+    I10,
+    /// With ordering on, no key's records overtake each other.
+    I11,
+    /// Accepted = delivered + failed + held.
+    I12,
+    /// When faults stop, everything drains.
+    Liveness,
+    /// What a receipt says is what the service did.
+    Honesty,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::I1,
+        Self::I2,
+        Self::I3,
+        Self::I4,
+        Self::I5,
+        Self::I6,
+        Self::I7,
+        Self::I8,
+        Self::I9,
+        Self::I10,
+        Self::I11,
+        Self::I12,
+        Self::Liveness,
+        Self::Honesty,
+    ];
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Which invariants are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks(u32);
+
+impl Checks {
+    /// Every one.
+    pub const ALL: Self = Self(u32::MAX);
+    /// None, for speed.
+    pub const NONE: Self = Self(0);
+
+    /// The same without this one.
+    #[must_use]
+    pub fn without(self, invariant: Invariant) -> Self {
+        Self(self.0 & !(1 << invariant as u32))
+    }
+
+    /// The same with this one.
+    #[must_use]
+    pub fn with(self, invariant: Invariant) -> Self {
+        Self(self.0 | 1 << invariant as u32)
+    }
+
+    /// Whether this one is watched.
+    #[must_use]
+    pub fn has(self, invariant: Invariant) -> bool {
+        self.0 & 1 << invariant as u32 != 0
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// When, since the beginning of the run.
+    pub at: Duration,
+    /// Whose; `None` when it concerns no single producer.
+    pub producer: Option<u32>,
+    /// The record that shows it, if one does.
+    pub record: Option<u64>,
+    /// What happened, in words.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:?}", self.invariant, self.at)?;
+        if let Some(producer) = self.producer {
+            write!(f, ", producer {producer}")?;
+        }
+        if let Some(record) = self.record {
+            write!(f, ", record {record}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// The checkers of one run.
+pub(crate) struct Checkers {
+    all: Vec<Box<dyn Checker>>,
+    /// For each [`Kind`], the checkers that want to see it.
+    by_kind: [Vec<u8>; Kind::COUNT],
+    violations: Vec<Violation>,
+    began: Timestamp,
+}
+
+impl Checkers {
+    pub(crate) fn new(options: &Options, began: Timestamp) -> Self {
+        let mut all = every_checker(options);
+        all.retain(|checker| options.checks.has(checker.invariant()));
+        let mut by_kind: [Vec<u8>; Kind::COUNT] = Default::default();
+        for (index, checker) in (0u8..).zip(&all) {
+            for &kind in checker.kinds() {
+                by_kind[kind as usize].push(index);
+            }
+        }
+        Self { all, by_kind, violations: Vec::new(), began }
+    }
+
+    /// Whether anyone wants to see this kind, so that nothing is prepared for nobody.
+    #[inline]
+    pub(crate) fn want(&self, kind: Kind) -> bool {
+        !self.by_kind[kind as usize].is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn show(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) {
+        for &index in &self.by_kind[observation.kind() as usize] {
+            let checker = &mut self.all[usize::from(index)];
+            if let Err(breach) = checker.observe(scene, observation) {
+                let invariant = checker.invariant();
+                note(
+                    &mut self.violations,
+                    scene.now.since(self.began),
+                    invariant,
+                    observation.producer(),
+                    breach,
+                );
+            }
+        }
+    }
+
+    pub(crate) fn finish(&mut self, scene: &Scene<'_>) {
+        for checker in &mut self.all {
+            if let Err(breach) = checker.finish(scene) {
+                note(&mut self.violations, scene.now.since(self.began), checker.invariant(), None, breach);
+            }
+        }
+    }
+
+    pub(crate) fn violated(
+        &mut self,
+        at: Timestamp,
+        invariant: Invariant,
+        producer: Option<u32>,
+        breach: Breach,
+    ) {
+        note(&mut self.violations, at.since(self.began), invariant, producer, breach);
+    }
+
+    pub(crate) fn has_violations(&self) -> bool {
+        !self.violations.is_empty()
+    }
+
+    pub(crate) fn into_violations(self) -> Vec<Violation> {
+        self.violations
+    }
+}
+
+fn note(
+    violations: &mut Vec<Violation>,
+    at: Duration,
+    invariant: Invariant,
+    producer: Option<u32>,
+    breach: Breach,
+) {
+    if violations.len() < VIOLATIONS_MAX {
+        let (record, what) = *breach.0;
+        violations.push(Violation { invariant, at, producer, record, what });
+    }
+}
+
+/// One checker for each invariant that can be seen in a single run.
+fn every_checker(options: &Options) -> Vec<Box<dyn Checker>> {
+    let _ = options;
+    vec![Box::new(i01::EachTagOnce::default())]
+}
+
+/// The first few say what is wrong; the rest follow from them.
+const VIOLATIONS_MAX: usize = 20;

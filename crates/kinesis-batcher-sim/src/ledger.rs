@@ -1,0 +1,110 @@
+//! What the simulation knows of each record.
+
+use std::fmt;
+
+use kinesis_batcher_core::{HashKey, Timestamp};
+
+use crate::window::Window;
+
+/// The records that were offered to a batcher and have not ended, by number.
+///
+/// Numbers count from 0 over all producers; a record's number is its tag and the first eight bytes of its data.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    records: Window<RecordFacts>,
+}
+
+impl Ledger {
+    /// What is known of a record; `None` once its end was told and observed, or when it was dropped.
+    #[must_use]
+    pub fn record(&self, number: u64) -> Option<&RecordFacts> {
+        self.records.get(number)
+    }
+
+    /// The records, the lowest number first.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &RecordFacts)> {
+        self.records.iter()
+    }
+
+    pub(crate) fn offer(&mut self, number: u64, facts: RecordFacts) {
+        let before = self.records.insert(number, facts);
+        debug_assert!(before.is_none(), "a record's number is its own");
+    }
+
+    pub(crate) fn accept(&mut self, number: u64, at: Timestamp, now: Timestamp, order: u64) {
+        if let Some(facts) = self.records.get_mut(number) {
+            facts.accepted = Some(Acceptance { at, now, order });
+        }
+    }
+
+    /// The service stored a copy of it; tells whether there was one before.
+    #[inline]
+    pub(crate) fn stored(&mut self, number: u64) -> bool {
+        self.records.get_mut(number).is_some_and(|facts| std::mem::replace(&mut facts.is_stored, true))
+    }
+
+    pub(crate) fn end(&mut self, number: u64) -> Option<RecordFacts> {
+        self.records.remove(number)
+    }
+}
+
+/// One record, as it was made.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RecordFacts {
+    /// Who offers it.
+    pub producer: u32,
+    /// Which partition key it has: two records have the same number here if and only if their keys are the same text.
+    pub key: u32,
+    /// Bytes of data and partition key.
+    pub bytes: u32,
+    /// Where it belongs.
+    pub hash_key: HashKey,
+    /// Whether `hash_key` was given and not computed.
+    pub hash_key_is_explicit: bool,
+    /// Whether the service rejects every request with it.
+    pub is_poison: bool,
+    /// Whether the service stored it, whatever the producer learned of that.
+    pub is_stored: bool,
+    /// When it was taken in; `None` while it was refused and waits to be offered again.
+    pub accepted: Option<Acceptance>,
+}
+
+impl RecordFacts {
+    pub(crate) fn new(producer: u32, key: u32, bytes: u32, hash_key: HashKey) -> Self {
+        Self {
+            producer,
+            key,
+            bytes,
+            hash_key,
+            hash_key_is_explicit: false,
+            is_poison: false,
+            is_stored: false,
+            accepted: None,
+        }
+    }
+}
+
+/// A push that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acceptance {
+    /// When, by the producer's clock.
+    pub at: Timestamp,
+    /// When, by the simulation's time.
+    pub now: Timestamp,
+    /// How many of this producer's records were accepted before it.
+    pub order: u64,
+}
+
+impl fmt::Display for RecordFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}, {} B, hash {:?}", self.key, self.bytes, self.hash_key)?;
+        if self.hash_key_is_explicit {
+            f.write_str(" given")?;
+        }
+        if self.is_poison {
+            f.write_str(", poison")?;
+        }
+        Ok(())
+    }
+}

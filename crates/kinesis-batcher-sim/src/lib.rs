@@ -1,0 +1,85 @@
+//! A simulated Kinesis in virtual time, with everything that can go wrong, for producers built on
+//! [`kinesis_batcher_core`].
+//!
+//! This crate does **not** talk to Kinesis, open a socket, read a clock, start a thread or draw on global randomness.
+//! It is no emulator: it keeps no payload, and nothing can be read back. For a server on loopback there is
+//! `kinesis-batcher-local`.
+//!
+//! It is for whoever wants to know, before deploying, whether a stream will hold a load ("will 12 shards do; what
+//! happens when one is hot, or splits?"), and for whoever tests: each run watches the core's promises from outside,
+//! one [`Checker`] for each invariant, while requests and replies get lost, shards split, clocks stand still and the
+//! service fails, all chosen by a seed.
+//!
+//! # A run
+//!
+//! [`run`] joins producers, network and service, and jumps from one thing that happens to the next.
+//!
+//! 1. For [`Options::duration`], records are offered as [`Workload`] says and [`Faults`] happen: the *safety* phase.
+//! 2. Then all faults are over. Everything must drain within a bound: the *liveness* phase.
+//! 3. A [`Report`] says what happened; [`Report::violations`] is empty when every promise was kept.
+//!
+//! ```
+//! use std::time::Duration;
+//! use kinesis_batcher_core::Config;
+//! use kinesis_batcher_sim::{Faults, Options, run};
+//!
+//! let config = Config::builder().linger(Duration::from_millis(20)).aggregation(true).build()?;
+//! let options = Options::default().config(config).duration(Duration::from_secs(3)).faults(Faults::Swarm);
+//! for seed in 0..10 {
+//!     let report = run(seed, &options);
+//!     assert!(report.is_ok(), "{report}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Seeds
+//!
+//! The same seed and options give the same [`Report`], byte for byte, on every machine: integers only, no hash map
+//! whose order could show, and a stream of randomness for each concern. [`Options::of_seed`] lets the seed choose
+//! everything else too, settings and workload included; thousands of such runs are this repository's tests. A run that
+//! fails is repeated with [`Options::trace_lines_max`] to see every step of it.
+//!
+//! # Two clocks
+//!
+//! Each producer has a clock of its own, which faults set back or make coarse. What a batcher promises, it promises by
+//! the time that it is told, so checkers measure by [`Scene::clock`].
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod faults;
+mod histogram;
+mod latency;
+mod ledger;
+mod meter;
+mod network;
+mod options;
+mod report;
+mod rng;
+mod series;
+mod service;
+mod simulation;
+mod trace;
+mod window;
+mod workload;
+
+pub use check::{
+    Breach, Cause, Checker, Checks, Invariant, Kind, Observation, Records, RequestView, Scene, SentRecord,
+    Violation,
+};
+pub use faults::{Fault, FaultKind, Faults, OutageKind};
+pub use histogram::Percentiles;
+pub use latency::Latency;
+pub use ledger::{Acceptance, Ledger, RecordFacts};
+pub use network::Network;
+pub use options::{Ending, Options};
+pub use report::{Report, Settled, Totals};
+pub use rng::Rng;
+pub use series::{Point, ShardPoint};
+pub use service::{
+    Distribution, EntryReply, Kinesis, Malformed, OpenShard, Permits, PutEntry, Refusal, ReshardError,
+    ServiceFaults, ServiceOptions, StreamMode,
+};
+pub use simulation::run;
+pub use window::Window;
+pub use workload::{KeyText, Keys, Rate, Sizes, Spacing, Workload};

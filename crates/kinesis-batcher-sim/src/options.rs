@@ -1,0 +1,184 @@
+//! What is simulated.
+
+use std::fmt;
+use std::time::Duration;
+
+use kinesis_batcher_core::Config;
+
+use crate::check::Checks;
+use crate::faults::Faults;
+use crate::latency::Latency;
+use crate::network::Network;
+use crate::service::ServiceOptions;
+use crate::workload::Workload;
+
+/// What a run is made of, apart from its seed.
+///
+/// The default is one producer with the core's default settings that pushes 1,000 records/s of 100 B for 10 s to four
+/// shards 10 ms away, without faults, with every checker on.
+///
+/// ```
+/// use std::time::Duration;
+/// use kinesis_batcher_sim::{Faults, Options, Rate, run};
+///
+/// let mut options = Options::default().duration(Duration::from_secs(2)).producers(2).faults(Faults::Swarm);
+/// options.workload.rate = Rate::Constant(200);
+/// let report = run(7, &options);
+/// assert!(report.violations.is_empty(), "{report}");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The settings of each producer's batcher.
+    pub config: Config,
+    /// The stream.
+    pub service: ServiceOptions,
+    /// How many producers there are, from 1; none knows of the others.
+    pub producers: u32,
+    /// What each producer is asked to send.
+    pub workload: Workload,
+    /// What lies between the producers and the service.
+    pub network: Network,
+    /// What goes wrong, and when.
+    pub faults: Faults,
+    /// How long it takes to list the shards when a batcher asks for a new map.
+    pub refresh: Latency,
+    /// Whether the shards are also listed from time to time without being asked for.
+    pub refresh_every: Option<Duration>,
+    /// How long records are offered and faults may happen. Afterwards the faults are over and everything must drain.
+    pub duration: Duration,
+    /// How much of the beginning is left out of [`Report::settled`](crate::Report::settled).
+    pub settling: Duration,
+    /// How the producers end.
+    pub ending: Ending,
+    /// Which invariants are watched.
+    pub checks: Checks,
+    /// The run ends at the first violation.
+    pub stops_at_violation: bool,
+    /// The time between two points of [`Report::series`](crate::Report::series); `None` for no series.
+    pub interval: Option<Duration>,
+    /// Lines kept of [`Report::trace`](crate::Report::trace), the last ones; 0 for no trace.
+    pub trace_lines_max: usize,
+}
+
+impl Options {
+    /// The settings of each producer's batcher.
+    #[must_use]
+    pub fn config(self, config: Config) -> Self {
+        Self { config, ..self }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn service(self, service: ServiceOptions) -> Self {
+        Self { service, ..self }
+    }
+
+    /// How many producers there are; at least one.
+    #[must_use]
+    pub fn producers(self, producers: u32) -> Self {
+        Self { producers: producers.max(1), ..self }
+    }
+
+    /// What each producer is asked to send.
+    #[must_use]
+    pub fn workload(self, workload: Workload) -> Self {
+        Self { workload, ..self }
+    }
+
+    /// What lies between.
+    #[must_use]
+    pub fn network(self, network: Network) -> Self {
+        Self { network, ..self }
+    }
+
+    /// What goes wrong.
+    #[must_use]
+    pub fn faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
+    /// How long records are offered and faults may happen.
+    #[must_use]
+    pub fn duration(self, duration: Duration) -> Self {
+        Self { duration, ..self }
+    }
+
+    /// How much of the beginning is left out of the settled figures.
+    #[must_use]
+    pub fn settling(self, settling: Duration) -> Self {
+        Self { settling, ..self }
+    }
+
+    /// How the producers end.
+    #[must_use]
+    pub fn ending(self, ending: Ending) -> Self {
+        Self { ending, ..self }
+    }
+
+    /// Which invariants are watched.
+    #[must_use]
+    pub fn checks(self, checks: Checks) -> Self {
+        Self { checks, ..self }
+    }
+
+    /// The time between two points of the series.
+    #[must_use]
+    pub fn interval(self, interval: impl Into<Option<Duration>>) -> Self {
+        Self { interval: interval.into(), ..self }
+    }
+
+    /// Lines kept of the trace.
+    #[must_use]
+    pub fn trace_lines_max(self, lines: usize) -> Self {
+        Self { trace_lines_max: lines, ..self }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            service: ServiceOptions::default(),
+            producers: 1,
+            workload: Workload::default(),
+            network: Network::default(),
+            faults: Faults::None,
+            refresh: Latency::Constant(Duration::from_millis(50)),
+            refresh_every: None,
+            duration: Duration::from_secs(10),
+            settling: Duration::ZERO,
+            ending: Ending::Close,
+            checks: Checks::ALL,
+            stops_at_violation: true,
+            interval: None,
+            trace_lines_max: 0,
+        }
+    }
+}
+
+/// What is chosen, a line each.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "config     {:?}", self.config)?;
+        writeln!(f, "service    {:?}", self.service)?;
+        writeln!(f, "producers  {}", self.producers)?;
+        writeln!(f, "workload   {:?}", self.workload)?;
+        writeln!(f, "network    {:?}", self.network)?;
+        writeln!(f, "refresh    {:?}, every {:?}", self.refresh, self.refresh_every)?;
+        writeln!(f, "duration   {:?}, then {:?}", self.duration, self.ending)?;
+        fmt::Display::fmt(&self.faults, f)
+    }
+}
+
+/// How the producers end once the faults are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// They are closed at once.
+    Close,
+    /// They are left alone until they hold nothing, then closed.
+    Drain,
+    /// They are aborted.
+    Abort,
+}
