@@ -59,13 +59,14 @@ mod rng;
 mod series;
 mod service;
 mod simulation;
+mod swarm;
 mod trace;
 mod window;
 mod workload;
 
 pub use check::{
     Breach, Cause, Checker, Checks, Invariant, Kind, Observation, Records, RequestView, Scene, SentRecord,
-    Violation,
+    Violation, run_twice,
 };
 pub use faults::{Fault, FaultKind, Faults, OutageKind};
 pub use histogram::Percentiles;

@@ -26,7 +26,7 @@ use crate::workload::Workload;
 /// let report = run(7, &options);
 /// assert!(report.violations.is_empty(), "{report}");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// The settings of each producer's batcher.

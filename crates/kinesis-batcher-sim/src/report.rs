@@ -11,7 +11,7 @@ use crate::series::Point;
 /// What came of a run. The same seed and options give the same report, byte for byte, on every machine.
 ///
 /// Its text, by `Display`, is what was chosen, the figures, the series if there is one, and the violations.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// The seed.

@@ -54,6 +54,20 @@ impl Rng {
         in_a_million > 0 && self.below(1_000_000) < u64::from(in_a_million)
     }
 
+    /// A value from `low` to `high` (at least 1), both included, small ones as often as large ones: each doubling is as
+    /// likely as the next.
+    pub fn magnitude(&mut self, low: u64, high: u64) -> u64 {
+        let low = low.max(1);
+        let doublings = u64::from(high.max(low).ilog2() - low.ilog2());
+        let floor = low << self.between(0, doublings);
+        self.between(floor.min(high), floor.saturating_mul(2).min(high))
+    }
+
+    /// Whether something happens that does so once in `times`.
+    pub fn one_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
     /// One of these.
     ///
     /// # Panics
@@ -86,6 +100,18 @@ mod tests {
         assert_eq!(seen, [true; 3], "two hundred draws of three values must show each");
         assert_eq!(rng.between(9, 4), 9);
         let _ = rng.between(0, u64::MAX);
+    }
+
+    #[test]
+    fn a_magnitude_stays_in_its_range_and_is_often_small() {
+        let mut rng = Rng::new(8);
+        let drawn: Vec<u64> = (0..1_000).map(|_| rng.magnitude(3, 10_000)).collect();
+        assert!(drawn.iter().all(|value| (3..=10_000).contains(value)));
+        let small = drawn.iter().filter(|&&value| value < 200).count();
+        assert!(
+            (350..650).contains(&small),
+            "half of the doublings lie below 200, not {small} of 1,000 values"
+        );
     }
 
     #[test]

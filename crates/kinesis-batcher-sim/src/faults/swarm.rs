@@ -1,24 +1,232 @@
 //! Faults that a seed chooses.
+//!
+//! Each kind is left out of most runs: what goes wrong only while all else is well is found too, and what needs many
+//! faults at once is found in the runs that drew them. (Groce et al., "Swarm testing", ISSTA 2012.)
 
-use super::{Fault, Faults};
+use std::time::Duration;
+
+use super::{Fault, FaultKind, Faults, OutageKind};
 use crate::options::Options;
+use crate::rng::Rng;
+use crate::service::{Distribution, Permits, ServiceFaults};
 
 impl Faults {
     /// The faults of this seed.
     pub(crate) fn resolve(&self, seed: u64, options: &Options) -> Vec<Fault> {
-        let _ = (seed, options);
         match self {
+            Self::None => Vec::new(),
             Self::Plan(faults) => faults.clone(),
-            _ => vec![],
+            Self::Swarm => {
+                let mut rng = Rng::new(seed).fork("faults");
+                let mut swarm = Swarm { rng: &mut rng, duration: options.duration, faults: Vec::new() };
+                swarm.network();
+                swarm.replies();
+                swarm.service();
+                swarm.stream(options);
+                swarm.clocks(options.producers);
+                swarm.commands(options.producers);
+                swarm.faults
+            }
         }
     }
 }
 
-impl Options {
-    /// Everything chosen by the seed.
-    #[must_use]
-    pub fn of_seed(seed: u64) -> Self {
-        let _ = seed;
-        Self::default()
+struct Swarm<'a> {
+    rng: &'a mut Rng,
+    duration: Duration,
+    faults: Vec<Fault>,
+}
+
+impl Swarm<'_> {
+    fn network(&mut self) {
+        if self.rng.one_in(4) {
+            let often = self.often();
+            self.for_a_while(FaultKind::LostBeforeWrite(often));
+        }
+        if self.rng.one_in(4) {
+            let often = self.often();
+            self.for_a_while(FaultKind::LostAfterWrite(often));
+        }
+        if self.rng.one_in(6) {
+            let often = self.often();
+            self.for_a_while(FaultKind::LateArrival(often));
+        }
+        if self.rng.one_in(10) {
+            let often = self.often();
+            self.for_a_while(FaultKind::ReplyStuck(often));
+        }
+        if self.rng.one_in(5) {
+            let hundredths = self.rng.magnitude(10, 10_000) as u32;
+            self.for_a_while(FaultKind::Slow(hundredths));
+        }
+        if self.rng.one_in(3) {
+            for _ in 0..self.rng.between(1, 3) {
+                let kinds = [OutageKind::Refused, OutageKind::TimesOut, OutageKind::ServerError];
+                let what = FaultKind::Outage(*self.rng.pick(&kinds));
+                self.for_some_time(what);
+            }
+        }
+    }
+
+    fn replies(&mut self) {
+        if self.rng.one_in(10) {
+            let often = self.often();
+            self.for_a_while(FaultKind::ReplyTooShort(often));
+        }
+        if self.rng.one_in(10) {
+            let often = self.often();
+            self.for_a_while(FaultKind::ReplyTooLong(often));
+        }
+        if self.rng.one_in(8) {
+            let often = self.often();
+            self.for_a_while(FaultKind::UnknownShard(often));
+        }
+        if self.rng.one_in(8) {
+            let often = self.often();
+            self.for_a_while(FaultKind::NoVerdict(often));
+        }
+    }
+
+    fn service(&mut self) {
+        if !self.rng.one_in(2) {
+            return;
+        }
+        let mut faults = ServiceFaults::default();
+        if self.rng.one_in(2) {
+            faults.internal_failure = self.often();
+        }
+        if self.rng.one_in(2) {
+            faults.throttle = self.often();
+        }
+        if self.rng.one_in(6) {
+            faults.unknown_code = self.often();
+        }
+        if self.rng.one_in(8) {
+            faults.kms = self.often();
+        }
+        if self.rng.one_in(8) {
+            faults.kms_throttle = self.often();
+        }
+        if self.rng.one_in(4) {
+            faults.calls_internal_failure = self.often();
+        }
+        if self.rng.one_in(6) {
+            faults.calls_unavailable = self.often();
+        }
+        if self.rng.one_in(6) {
+            faults.calls_throttled = self.often();
+        }
+        if self.rng.one_in(8) {
+            faults.calls_expired_token = self.often();
+        }
+        if self.rng.one_in(20) {
+            faults.calls_access_denied = self.often();
+        }
+        self.for_a_while(FaultKind::Service(faults));
+    }
+
+    fn stream(&mut self, options: &Options) {
+        if self.rng.one_in(2) {
+            for _ in 0..self.rng.between(1, 4) {
+                let what = match self.rng.below(5) {
+                    0 | 1 => FaultKind::Split,
+                    2 | 3 => FaultKind::Merge,
+                    _ => FaultKind::ShardCount(self.rng.magnitude(1, 64) as u32),
+                };
+                self.at_some_time(what);
+            }
+        }
+        if self.rng.one_in(6) {
+            let often = self.often();
+            self.for_a_while(FaultKind::MapFails(often));
+        }
+        if self.rng.one_in(6) {
+            let often = self.often();
+            self.for_a_while(FaultKind::MapStale(often));
+        }
+        let by_shard = options.service.distribution == Distribution::UserPartitionKey
+            && options.service.permits == Permits::ListShards;
+        if by_shard && self.rng.one_in(10) {
+            let often = self.often();
+            self.for_a_while(FaultKind::MapDenied(often));
+        }
+        if self.rng.one_in(8) {
+            let by = Duration::from_millis(self.rng.magnitude(1, 5_000));
+            self.for_a_while(FaultKind::MapSlow(by));
+        }
+    }
+
+    fn clocks(&mut self, producers: u32) {
+        if self.rng.one_in(5) {
+            let by = Duration::from_micros(self.rng.magnitude(1, 1_000_000));
+            self.for_a_while(FaultKind::TimersLate(by));
+        }
+        if self.rng.one_in(5) {
+            let often = self.often();
+            self.for_a_while(FaultKind::Spurious(often));
+        }
+        if self.rng.one_in(6) {
+            let often = self.often();
+            self.for_a_while(FaultKind::StepBack(often));
+        }
+        if self.rng.one_in(8) {
+            let step = Duration::from_micros(self.rng.magnitude(1, 200_000));
+            self.for_a_while(FaultKind::CoarseClock(step));
+        }
+        if self.rng.one_in(8) {
+            let producer = self.rng.below(u64::from(producers)) as u32;
+            let by = Duration::from_micros(self.rng.magnitude(1, 5_000_000));
+            self.at_some_time(FaultKind::ClockBack { producer, by });
+            if self.rng.one_in(2) {
+                self.at_some_time(FaultKind::ClockRight { producer });
+            }
+        }
+    }
+
+    fn commands(&mut self, producers: u32) {
+        if self.rng.one_in(4) {
+            for _ in 0..self.rng.between(1, 5) {
+                let producer = self.rng.below(u64::from(producers)) as u32;
+                self.at_some_time(FaultKind::Flush { producer });
+            }
+        }
+        if self.rng.one_in(12) {
+            let producer = self.rng.below(u64::from(producers)) as u32;
+            let what = if self.rng.one_in(2) {
+                FaultKind::Close { producer }
+            } else {
+                FaultKind::Abort { producer }
+            };
+            self.at_some_time(what);
+        }
+    }
+
+    /// From one in a thousand to always.
+    fn often(&mut self) -> u32 {
+        self.rng.magnitude(1_000, 1_000_000) as u32
+    }
+
+    /// All the time or some time.
+    fn for_a_while(&mut self, what: FaultKind) {
+        if self.rng.one_in(2) {
+            self.faults.push(Fault::always(what));
+        } else {
+            self.for_some_time(what);
+        }
+    }
+
+    fn for_some_time(&mut self, what: FaultKind) {
+        let (one, other) = (self.time(), self.time());
+        self.faults.push(Fault::new(one.min(other), one.max(other), what));
+    }
+
+    fn at_some_time(&mut self, what: FaultKind) {
+        let at = self.time();
+        self.faults.push(Fault::at(at, what));
+    }
+
+    /// Whole microseconds, which read well in a report.
+    fn time(&mut self) -> Duration {
+        Duration::from_micros(self.rng.below(self.duration.as_micros() as u64))
     }
 }

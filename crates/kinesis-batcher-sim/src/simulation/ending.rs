@@ -93,8 +93,8 @@ impl Simulation {
         }
     }
 
-    /// How long draining may take: what all of them hold, as if one shard had to take it all at the least share that
-    /// they allow themselves, after every wait that a fault may have left behind. Generous, because waiting costs a
+    /// How long draining may take: what all of them hold, as if one shard had to take it all at the least rate that
+    /// they and the service allow, after every wait that a fault may have left behind. Generous, because waiting costs a
     /// simulation nothing; what will never drain is found all the same.
     fn bound(&self) -> Duration {
         let share = match self.options.config.shard_limit() {
@@ -107,8 +107,10 @@ impl Simulation {
         let bytes = held(|batcher| batcher.stats().buffered_bytes) + RECORD_BYTES_MAX_CEILING as u64;
         let records = held(|batcher| batcher.stats().records_queued + batcher.stats().records_in_flight);
         let waiting: u64 = self.producers.iter().map(|producer| producer.waiting.len() as u64).sum();
-        let seconds = bytes * 100 / (SHARD_BYTES_PER_SECOND * share)
-            + (records + waiting) * 100 / (SHARD_RECORDS_PER_SECOND * share);
+        let service = self.service.options();
+        let slower = |ours: u64, theirs: u32| (ours * share / 100).min(u64::from(theirs)).max(1);
+        let seconds = bytes / slower(SHARD_BYTES_PER_SECOND, service.bytes_per_second_per_shard)
+            + (records + waiting) / slower(SHARD_RECORDS_PER_SECOND, service.records_per_second_per_shard);
         Duration::from_secs(4 * seconds)
             + 4 * self.options.network.request_timeout
             + self.options.network.out.max() * 20

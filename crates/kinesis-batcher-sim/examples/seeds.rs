@@ -1,0 +1,109 @@
+//! Runs many seeds and says which fails first, and how to see it.
+//!
+//! `cargo run --release -p kinesis-batcher-sim --example seeds -- --seeds 100000 [--from 0] [--threads 1]`
+//!
+//! Exit code 0 when every promise was kept in every run, 1 when one was not, 2 for wrong usage.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kinesis_batcher_sim::{Options, run};
+
+fn main() -> ExitCode {
+    let Some(arguments) = Arguments::parse() else {
+        eprintln!("usage: seeds [--seeds N] [--from N] [--threads N] [--keep-going]");
+        return ExitCode::from(2);
+    };
+    let began = Instant::now();
+    let next = AtomicU64::new(arguments.from);
+    let (done, records, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let stop = AtomicBool::new(false);
+    let end = arguments.from.saturating_add(arguments.seeds);
+    let finished = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..arguments.threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        break;
+                    }
+                    match try_seed(seed) {
+                        Ok(delivered) => records.fetch_add(delivered, Ordering::Relaxed),
+                        Err(what) => {
+                            eprintln!("seed {seed}: {what}\n{REPLAY} --seed {seed}");
+                            stop.store(!arguments.keeps_going, Ordering::Relaxed);
+                            failures.fetch_add(1, Ordering::Relaxed)
+                        }
+                    };
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                finished.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let mut told = Instant::now();
+        while finished.load(Ordering::Relaxed) < arguments.threads {
+            thread::sleep(Duration::from_millis(20));
+            if told.elapsed() >= PROGRESS_EVERY {
+                told = Instant::now();
+                let done = done.load(Ordering::Relaxed);
+                eprintln!("{done} of {} seeds after {:.0} s", arguments.seeds, began.elapsed().as_secs_f64());
+            }
+        }
+    });
+    let (done, failures) = (done.into_inner(), failures.into_inner());
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{done} seeds from {}, {failures} failed, {} records delivered, {seconds:.1} s ({:.0} us a seed and thread)",
+        arguments.from,
+        records.into_inner(),
+        seconds * 1e6 * arguments.threads as f64 / done.max(1) as f64
+    );
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The records delivered, or what was wrong.
+fn try_seed(seed: u64) -> Result<u64, String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, &Options::of_seed(seed)))) {
+        Ok(report) if report.is_ok() => Ok(report.totals.records_delivered),
+        Ok(report) => {
+            let told: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
+            Err(told.join("\n"))
+        }
+        Err(_) => Err("it panicked, see above".into()),
+    }
+}
+
+struct Arguments {
+    seeds: u64,
+    from: u64,
+    threads: u64,
+    keeps_going: bool,
+}
+
+impl Arguments {
+    fn parse() -> Option<Self> {
+        let mut arguments = Self { seeds: 10_000, from: 0, threads: 1, keeps_going: false };
+        let mut given = std::env::args().skip(1);
+        while let Some(name) = given.next() {
+            match name.as_str() {
+                "--seeds" => arguments.seeds = given.next()?.parse().ok()?,
+                "--from" => arguments.from = given.next()?.parse().ok()?,
+                "--threads" => {
+                    arguments.threads = given.next()?.parse().ok().filter(|&threads| threads > 0)?
+                }
+                "--keep-going" => arguments.keeps_going = true,
+                _ => return None,
+            }
+        }
+        Some(arguments)
+    }
+}
+
+const REPLAY: &str = "cargo run --release -p kinesis-batcher-sim --example replay --";
+const PROGRESS_EVERY: Duration = Duration::from_secs(30);
