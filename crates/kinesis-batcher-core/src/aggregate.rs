@@ -143,12 +143,17 @@ pub(crate) fn dissolve<T>(entry: Entry<T>) -> Vec<(Record, Member<T>)> {
         let explicit = record.explicit_hash_key.and_then(|key| key.parse().ok());
         Record {
             data: entry.data.slice_ref(record.data),
-            hash_key: explicit.unwrap_or_else(|| HashKey::of_bytes(&partition_key)),
+            hash_key: explicit.unwrap_or_else(|| hash_key_of(&partition_key)),
             partition_key,
             hash_key_is_explicit: explicit.is_some(),
         }
     });
     records.zip(all.members).collect()
+}
+
+/// As [`Record`] has it: one without a partition key goes wherever the service likes.
+fn hash_key_of(partition_key: &Bytes) -> HashKey {
+    if partition_key.is_empty() { HashKey::MIN } else { HashKey::of_bytes(partition_key) }
 }
 
 /// Whether every user record of the entry has a hash key that `belongs`.
@@ -217,6 +222,18 @@ mod tests {
         let (back, members): (Vec<_>, Vec<_>) = dissolve(entry).into_iter().unzip();
         assert_eq!(back, records);
         assert_eq!(members.iter().map(|member| member.tag).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn records_without_partition_key_come_out_as_they_went_in() {
+        let mut open = OpenAggregate::new(1_000, 100, false);
+        let records = ["one", "two"].map(|data| Record::without_partition_key(data).expect("a valid record"));
+        for (tag, record) in records.iter().enumerate() {
+            assert!(push(&mut open, record.clone(), tag as u64));
+        }
+        let entry = open.close().expect("there are records");
+        let back: Vec<_> = dissolve(entry).into_iter().map(|(record, _)| record).collect();
+        assert_eq!(back, records);
     }
 
     #[test]

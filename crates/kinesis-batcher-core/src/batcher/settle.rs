@@ -220,6 +220,8 @@ impl<T> Batcher<T> {
             if map_version != self.map_version {
                 self.requarantine();
             }
+            // Time may have run out on the way.
+            self.expire_quarantined();
         }
     }
 
