@@ -365,15 +365,12 @@ fn records_of_a_healthy_shard_pass_those_that_are_throttled_in_the_same_request(
 #[test]
 fn records_that_expired_in_a_rejected_request_are_handed_back_with_its_reply() {
     let mut world = World::new(Config::builder().time_to_live(millis(150)).build().unwrap(), 1);
-    world.latency = millis(200);
-    world.service(|_, _| refused("ValidationException"));
     for tag in 0..4 {
         world.push(tag, "key", 10).unwrap();
     }
-    let reply_at = world.now.after(millis(100 + 200));
-    while world.failed.is_empty() {
-        assert!(world.step(reply_at), "the reply comes at {reply_at:?}");
-    }
+    world.run_to_request(|request| assert_eq!(request.len(), 4));
+    world.now = world.now.after(millis(200));
+    world.answer(refused("ValidationException"));
     assert_eq!(world.failed.len(), 4, "none stays for a later call");
     assert!(
         world.failed.values().all(|(_, failure)| matches!(failure.reason, FailureReason::Expired { .. }))
