@@ -313,6 +313,18 @@ impl Simulation {
         if deadline != deadline_before {
             self.arm(index);
         }
+        if self.trace.is_on() && cause != Cause::Push {
+            let stats = self.producers[index].batcher.stats();
+            let (queued, in_flight) = (stats.records_queued, stats.records_in_flight);
+            let (requests, allowed) = (stats.requests_in_flight, stats.requests_in_flight_allowed);
+            let deadline = deadline.map(|deadline| (deadline.at.since(BEGIN), deadline.reason));
+            self.trace.line(
+                self.now.since(BEGIN),
+                format_args!(
+                    "p{index} has {queued} queued, {in_flight} in {requests}/{allowed} requests; next {deadline:?}"
+                ),
+            );
+        }
         if self.checkers.want(Kind::Settled) {
             let producer = &self.producers[index];
             let settled = Observation::Settled {

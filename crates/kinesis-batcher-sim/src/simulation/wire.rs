@@ -7,7 +7,7 @@ use kinesis_batcher_core::{RecordOutcome, Request, RequestError, Response, Servi
 use super::agenda::Item;
 use super::flight::{Flight, FlightId, LateCopy};
 use super::{BEGIN, Simulation};
-use crate::check::{Breach, Cause, Invariant, Kind, Observation, RequestView, Scene};
+use crate::check::{Breach, Cause, Invariant, Kind, Observation, Records, RequestView, Scene};
 use crate::network::{Departure, Failing, Return};
 use crate::service::{EntryReply, PutEntry, Refusal};
 
@@ -30,7 +30,7 @@ impl Simulation {
         let departure = self.options.network.send(&self.conditions, &mut self.rng.network);
         if self.trace.is_on() {
             let at = self.now.since(BEGIN);
-            let numbers = Numbers(members.as_records().all());
+            let numbers = Numbers(members.as_records(), request.len());
             self.trace
                 .line(at, format_args!("p{index} request {number} {request:?} {numbers}: {departure:?}"));
         }
@@ -242,17 +242,19 @@ fn refused(refusal: Refusal) -> RequestError {
     RequestError::refused(status, ServiceError::from_code(code))
 }
 
-/// The numbers of records, shortened.
-struct Numbers<'a>(&'a [u64]);
+/// The numbers of records entry by entry, those of an aggregate joined by `+`.
+struct Numbers<'a>(Records<'a>, usize);
 
 impl std::fmt::Display for Numbers<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            [first, .., last] if self.0.len() > NUMBERS_SHOWN => {
-                write!(f, "[{first} … {last}: {}]", self.0.len())
+        let Self(records, entries) = self;
+        for entry in 0..(*entries).min(NUMBERS_SHOWN) {
+            f.write_str(if entry == 0 { "[" } else { " " })?;
+            for (index, number) in records.of_entry(entry).iter().enumerate() {
+                write!(f, "{}{number}", if index == 0 { "" } else { "+" })?;
             }
-            few => write!(f, "{few:?}"),
         }
+        f.write_str(if *entries > NUMBERS_SHOWN { " …]" } else { "]" })
     }
 }
 
