@@ -28,7 +28,9 @@ impl Checker for RequestLimits {
                 *in_flight += 1;
                 let allowed = batcher.config().in_flight_requests_max();
                 if *in_flight > allowed {
-                    return Err(Breach::new(format!("{in_flight} requests are on their way; {allowed} may be")));
+                    return Err(Breach::new(format!(
+                        "{in_flight} requests are on their way; {allowed} may be"
+                    )));
                 }
                 check_request(request, batcher)
             }
@@ -53,13 +55,23 @@ fn check_request(view: RequestView<'_>, batcher: &Batcher<u64>) -> Result<(), Br
     for sent in view.sent() {
         let number = sent.numbers.first().copied().unwrap_or_default();
         if sent.bytes() > record_bytes_max {
-            let what = format!("it is in a Kinesis record of {} B; the stream takes {record_bytes_max} B", sent.bytes());
+            let what = format!(
+                "it is in a Kinesis record of {} B; the stream takes {record_bytes_max} B",
+                sent.bytes()
+            );
             return Err(Breach::of_record(number, what));
         }
         match sent.partition_key {
             None if map.is_auto() => {}
-            None => return Err(Breach::of_record(number, "it goes without a partition key, which the stream wants")),
-            Some(key) if key.len() > PARTITION_KEY_CHARS_MAX && key.chars().count() > PARTITION_KEY_CHARS_MAX => {
+            None => {
+                return Err(Breach::of_record(
+                    number,
+                    "it goes without a partition key, which the stream wants",
+                ));
+            }
+            Some(key)
+                if key.len() > PARTITION_KEY_CHARS_MAX && key.chars().count() > PARTITION_KEY_CHARS_MAX =>
+            {
                 return Err(Breach::of_record(number, "its partition key is longer than 256 characters"));
             }
             Some(_) => {}
@@ -71,7 +83,9 @@ fn check_request(view: RequestView<'_>, batcher: &Batcher<u64>) -> Result<(), Br
     }
     let bytes_max = config.request_bytes_max();
     if bytes > REQUEST_BYTES_MAX || (bytes > bytes_max && entries > 1) {
-        return Err(Breach::new(format!("{entries} records of a request have {bytes} B; they may have {bytes_max}")));
+        return Err(Breach::new(format!(
+            "{entries} records of a request have {bytes} B; they may have {bytes_max}"
+        )));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
-use kinesis_batcher_core::{Config, ShardLimit, ShardMap, Timestamp};
+use kinesis_batcher_core::{Config, ShardLimit, ShardMap};
 
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
@@ -18,15 +18,9 @@ use crate::window::Window;
 /// Keeps the account of each shard for each producer.
 #[derive(Debug, Default)]
 pub(super) struct ShardWindows {
-    producers: PerProducer<Producer>,
+    producers: PerProducer<Lanes<Lane>>,
     /// The lanes that each request on its way draws on.
     on_their_way: Window<Vec<u32>>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
-    lanes: Lanes<Lane>,
-    rates: Option<Rates>,
 }
 
 /// What a lane may be sent a second.
@@ -74,33 +68,27 @@ impl Checker for ShardWindows {
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
-                let producer = self.producers.of(producer);
-                producer.rates = Rates::of(batcher.config(), batcher.shard_map());
-                producer.lanes.refresh(batcher.shard_map(), || Lane::new(0));
+                self.producers.of(producer).refresh(batcher.shard_map(), || Lane::new(0));
                 Ok(())
             }
-            // The batcher has the map by now, and only then is it known what it makes of it.
             Observation::Requested { producer, request, batcher } => {
-                let producer = self.producers.of(producer);
-                // Cheap unless the map is another: the first thing compared is the number of shards.
-                producer.rates = Rates::of(batcher.config(), batcher.shard_map());
-                let Some(rates) = producer.rates else { return Ok(()) };
+                let Some(rates) = Rates::of(batcher.config(), batcher.shard_map()) else { return Ok(()) };
                 let mut places = Vec::new();
-                let sent = sent(producer, rates, scene, request, &mut places);
+                let sent = sent(self.producers.of(producer), rates, scene, request, &mut places);
                 self.on_their_way.insert(request.number, places);
                 sent
             }
             Observation::Answered { producer, request, outcome } => {
                 let not_stored = outcome.as_ref().is_err_and(|error| !error.is_outcome_unknown());
-                let producer = self.producers.of(producer);
+                let lanes = self.producers.of(producer);
                 for place in self.on_their_way.remove(request.number).unwrap_or_default() {
-                    producer.lanes.lane(place).settle(request.number, not_stored);
+                    lanes.lane(place).settle(request.number, not_stored);
                 }
                 Ok(())
             }
             Observation::MapGiven { producer, map } => {
                 let now = scene.clock.as_nanos();
-                self.producers.of(producer).lanes.refresh(map, || Lane::new(now + BURST_NANOS));
+                self.producers.of(producer).refresh(map, || Lane::new(now + BURST_NANOS));
                 Ok(())
             }
             _ => Ok(()),
@@ -110,7 +98,7 @@ impl Checker for ShardWindows {
 
 /// Counts a request, run by run.
 fn sent(
-    producer: &mut Producer,
+    lanes: &mut Lanes<Lane>,
     rates: Rates,
     scene: &Scene<'_>,
     request: RequestView<'_>,
@@ -119,15 +107,17 @@ fn sent(
     let now = scene.clock.as_nanos();
     for entry in request.sent() {
         let Some(&number) = entry.numbers.first() else { continue };
-        let known = entry.explicit_hash_key.or_else(|| scene.ledger.record(number).map(|facts| facts.hash_key));
+        let known =
+            entry.explicit_hash_key.or_else(|| scene.ledger.record(number).map(|facts| facts.hash_key));
         let Some(key) = known else { continue };
-        let place = producer.lanes.place_of(key);
+        let place = lanes.place_of(key);
         if !places.contains(&place) {
             places.push(place);
         }
         let bytes = entry.bytes() as u64;
-        let (records_cost, bytes_cost) = (NANOS_PER_SECOND / rates.records, bytes * NANOS_PER_SECOND / rates.bytes);
-        let lane = producer.lanes.lane(place);
+        let (records_cost, bytes_cost) =
+            (NANOS_PER_SECOND / rates.records, bytes * NANOS_PER_SECOND / rates.bytes);
+        let lane = lanes.lane(place);
         let before = lane.now;
         lane.take(request.number, now, records_cost, bytes_cost);
         check(before.records_until, lane.now.records_until, records_cost, now)
@@ -144,13 +134,17 @@ struct Over(Duration);
 impl Over {
     fn breach(&self, number: u64, unit: &str, rate: u64) -> Breach {
         let Self(over) = self;
-        Breach::of_record(number, format!("its shard is sent {over:?} more of {unit} than {rate}/s and a burst allow"))
+        Breach::of_record(
+            number,
+            format!("its shard is sent {over:?} more of {unit} than {rate}/s and a burst allow"),
+        )
     }
 }
 
 fn check(before: u64, after: u64, cost: u64, now: u64) -> Result<(), Over> {
     // A unit larger than the burst may be taken from a full bucket.
-    let over = if cost > BURST_NANOS { before.saturating_sub(now) } else { after.saturating_sub(now + BURST_NANOS) };
+    let over =
+        if cost > BURST_NANOS { before.saturating_sub(now) } else { after.saturating_sub(now + BURST_NANOS) };
     if over == 0 { Ok(()) } else { Err(Over(Duration::from_nanos(over))) }
 }
 
@@ -229,6 +223,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
+    use kinesis_batcher_core::Timestamp;
+
     use super::*;
 
     fn ms(millis: u64) -> u64 {
@@ -246,7 +242,10 @@ mod tests {
         }
         lane.take(0, ms(1_000), cost, 0);
         assert!(check(0, lane.now.records_until, cost, ms(1_000)).is_err(), "201 of 1,000/s at once");
-        assert!(check(0, lane.now.records_until, cost, ms(1_001)).is_ok(), "a millisecond later they are well");
+        assert!(
+            check(0, lane.now.records_until, cost, ms(1_001)).is_ok(),
+            "a millisecond later they are well"
+        );
     }
 
     #[test]

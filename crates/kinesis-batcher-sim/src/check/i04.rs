@@ -21,6 +21,8 @@ struct Producer {
     refused: bool,
     /// Something ended since.
     released: bool,
+    /// A record that was refused though so many more would have fit.
+    turned_away: Option<(u64, u64)>,
 }
 
 impl Checker for BufferBound {
@@ -45,15 +47,6 @@ impl Checker for BufferBound {
                 let producer = self.producers.of(producer);
                 producer.records += 1;
                 producer.bytes += bytes_of(record);
-                if producer.records > producer.records_max || producer.bytes > producer.bytes_max {
-                    return Err(Breach::of_record(
-                        record,
-                        format!(
-                            "it was accepted, and {} records of {} B are held; {} of {} B may be",
-                            producer.records, producer.bytes, producer.records_max, producer.bytes_max
-                        ),
-                    ));
-                }
                 Ok(())
             }
             Observation::Refused { producer, record, reason } => {
@@ -72,8 +65,9 @@ impl Checker for BufferBound {
                             return Err(Breach::new("it is said that there is room, and nobody was refused"));
                         }
                         producer.refused = false;
+                        producer.event_waited();
                     }
-                    _ => {}
+                    _ => producer.event_waited(),
                 }
                 Ok(())
             }
@@ -88,12 +82,12 @@ impl Producer {
         if reason.is_full() {
             (self.refused, self.released) = (true, false);
         }
-        let has_room = self.records < self.records_max && self.bytes + bytes <= self.bytes_max;
+        let fits = self.bytes + bytes <= self.bytes_max;
         match reason {
-            PushErrorReason::Full if has_room => Err(Breach::of_record(
-                record,
-                format!("the buffer is said to be full with {} records of {} B", self.records, self.bytes),
-            )),
+            PushErrorReason::Full if fits && self.records < self.records_max => {
+                self.turned_away = Some((record, self.records_max - self.records));
+                Ok(())
+            }
             PushErrorReason::ShardFull if self.records == 0 => {
                 Err(Breach::of_record(record, "its shard is said to be full while nothing is held"))
             }
@@ -101,10 +95,28 @@ impl Producer {
         }
     }
 
+    /// Events that wait to be polled count against the bound on records.
+    fn event_waited(&mut self) {
+        self.turned_away = self.turned_away.and_then(|(record, more)| Some((record, more.checked_sub(1)?)));
+    }
+
     fn settle(&mut self, batcher: &Batcher<u64>) -> Result<(), Breach> {
         let buffered = batcher.stats().buffered_bytes;
         if buffered != self.bytes {
-            return Err(Breach::new(format!("{buffered} B are said to be buffered, and {} B are", self.bytes)));
+            return Err(Breach::new(format!(
+                "{buffered} B are said to be buffered, and {} B are",
+                self.bytes
+            )));
+        }
+        if self.records > self.records_max || self.bytes > self.bytes_max {
+            return Err(Breach::new(format!(
+                "{} records of {} B are held; {} of {} B may be",
+                self.records, self.bytes, self.records_max, self.bytes_max
+            )));
+        }
+        if let Some((record, more)) = self.turned_away.take().filter(|&(_, more)| more > 0) {
+            let what = format!("the buffer was said to be full, and {more} more records would have fit");
+            return Err(Breach::of_record(record, what));
         }
         if self.refused && self.released && !batcher.is_closed() {
             return Err(Breach::new("a push was refused, room was made since, and nobody was told"));

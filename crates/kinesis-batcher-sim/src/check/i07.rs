@@ -6,8 +6,15 @@ use super::{Breach, Cause, Checker, Invariant, Kind, Observation, Scene};
 /// Compares what can be seen before and after a step back.
 #[derive(Debug, Default)]
 pub(super) struct BackwardChangesNothing {
+    producers: PerProducer<Producer>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
     /// Requests and events since the last call was over.
-    given_out: PerProducer<u64>,
+    given_out: u64,
+    /// The last call was a step back; what it brought is polled with the next, which asks for nothing either.
+    stepped_back: bool,
 }
 
 impl Checker for BackwardChangesNothing {
@@ -22,15 +29,17 @@ impl Checker for BackwardChangesNothing {
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Requested { producer, .. } | Observation::Event { producer, .. } => {
-                *self.given_out.of(producer) += 1;
+                self.producers.of(producer).given_out += 1;
             }
             Observation::Settled { producer, cause, deadline_before, stats_before, batcher, deadline } => {
-                let given_out = std::mem::take(self.given_out.of(producer));
+                let producer = self.producers.of(producer);
+                let given_out = std::mem::take(&mut producer.given_out);
+                let stepped_back = std::mem::replace(&mut producer.stepped_back, cause == Cause::StepBack);
+                if stepped_back && cause == Cause::Spurious && given_out > 0 {
+                    return Err(Breach::new(format!("a step back brought {given_out} requests and events")));
+                }
                 if cause != Cause::StepBack {
                     return Ok(());
-                }
-                if given_out > 0 {
-                    return Err(Breach::new(format!("a step back brought {given_out} requests and events")));
                 }
                 if deadline != deadline_before {
                     return Err(Breach::new(format!(

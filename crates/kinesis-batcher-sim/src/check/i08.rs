@@ -82,7 +82,11 @@ impl Checker for AttemptsAndAge {
 impl AttemptsAndAge {
     fn accepted(&mut self, scene: &Scene<'_>, producer: u32, number: u64) {
         let producer = self.producers.of(producer);
-        let at = scene.ledger.record(number).and_then(|facts| facts.accepted).map_or(scene.clock, |accepted| accepted.at);
+        let at = scene
+            .ledger
+            .record(number)
+            .and_then(|facts| facts.accepted)
+            .map_or(scene.clock, |accepted| accepted.at);
         let expires_at = producer.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
         self.records.insert(number, State { expires_at, attempts: 0, in_flight: false, overdue: false });
         if expires_at < Timestamp::MAX {
@@ -90,7 +94,12 @@ impl AttemptsAndAge {
         }
     }
 
-    fn requested(&mut self, scene: &Scene<'_>, producer: u32, request: RequestView<'_>) -> Result<(), Breach> {
+    fn requested(
+        &mut self,
+        scene: &Scene<'_>,
+        producer: u32,
+        request: RequestView<'_>,
+    ) -> Result<(), Breach> {
         let attempts_max = self.producers.of(producer).attempts_max;
         for &number in request.records.all() {
             let Some(state) = self.records.get_mut(number) else { continue };
@@ -100,7 +109,10 @@ impl AttemptsAndAge {
             state.in_flight = true;
             state.attempts += 1;
             if attempts_max.is_some_and(|max| state.attempts > max) {
-                return Err(Breach::of_record(number, format!("it is sent for the {}th time", state.attempts)));
+                return Err(Breach::of_record(
+                    number,
+                    format!("it is sent for the {}th time", state.attempts),
+                ));
             }
             if state.expires_at <= scene.clock && state.expires_at < Timestamp::MAX {
                 return Err(Breach::of_record(
@@ -126,12 +138,18 @@ impl AttemptsAndAge {
         match reason {
             Some(FailureReason::Expired { .. }) if state.expires_at > scene.clock => Err(Breach::of_record(
                 number,
-                format!("it is said to be expired at {:?} and expires at {:?}", scene.clock, state.expires_at),
+                format!(
+                    "it is said to be expired at {:?} and expires at {:?}",
+                    scene.clock, state.expires_at
+                ),
             )),
             Some(FailureReason::AttemptsExhausted(_))
                 if self.producers.of(producer).attempts_max.is_none_or(|max| told < max) =>
             {
-                Err(Breach::of_record(number, format!("it was given up after {told} attempts; more were allowed")))
+                Err(Breach::of_record(
+                    number,
+                    format!("it was given up after {told} attempts; more were allowed"),
+                ))
             }
             _ => Ok(()),
         }

@@ -56,16 +56,17 @@ impl<L> Lanes<L> {
         &mut self.lanes[place as usize]
     }
 
-    pub(super) fn map(&self) -> Option<&ShardMap> {
-        self.map.as_ref()
-    }
-
     /// The lanes of the present map, with their places.
     pub(super) fn present(&mut self) -> impl Iterator<Item = (u32, &mut L)> {
         let mut present = self.lane_of_shard.clone();
         present.sort_unstable();
         let mut present = present.into_iter().peekable();
         (0u32..).zip(&mut self.lanes).filter(move |(place, _)| present.next_if_eq(place).is_some())
+    }
+
+    /// Every lane there ever was.
+    pub(super) fn all(&mut self) -> &mut [L] {
+        &mut self.lanes
     }
 
     /// How many lanes the present map has.

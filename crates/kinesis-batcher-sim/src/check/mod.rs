@@ -3,17 +3,37 @@
 //! A checker sees what a batcher is given and what it gives, and never its inside. It keeps its own account, so that
 //! a mistake in the batcher's bookkeeping is not repeated in the check.
 
+mod batching;
+mod honesty;
 mod i01;
+mod i02;
+mod i03;
+mod i04;
+mod i05;
+mod i06;
+mod i07;
+mod i08;
+mod i09;
+mod i10;
+mod i11;
+mod i12;
+mod lanes;
+mod liveness;
 mod observation;
+mod per_producer;
+mod placement;
+mod restraint;
 
 use std::fmt;
 use std::time::Duration;
 
-use kinesis_batcher_core::Timestamp;
+use kinesis_batcher_core::{Event, Timestamp};
 
 use crate::ledger::Ledger;
 use crate::options::Options;
+use crate::service::EntryReply;
 
+pub use i09::run_twice;
 pub use observation::{Cause, Kind, Observation, Records, RequestView, SentRecord};
 
 /// Watches one invariant.
@@ -104,11 +124,15 @@ pub enum Invariant {
     Liveness,
     /// What a receipt says is what the service did.
     Honesty,
+    /// A request goes when it is full or due, not before.
+    Batching,
+    /// After failures in a row, waits grow.
+    Restraint,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::I1,
         Self::I2,
         Self::I3,
@@ -123,6 +147,8 @@ impl Invariant {
         Self::I12,
         Self::Liveness,
         Self::Honesty,
+        Self::Batching,
+        Self::Restraint,
     ];
 }
 
@@ -201,7 +227,7 @@ pub(crate) struct Checkers {
 
 impl Checkers {
     pub(crate) fn new(options: &Options, began: Timestamp) -> Self {
-        let mut all = every_checker(options);
+        let mut all = every_checker();
         all.retain(|checker| options.checks.has(checker.invariant()));
         let mut by_kind: [Vec<u8>; Kind::COUNT] = Default::default();
         for (index, checker) in (0u8..).zip(&all) {
@@ -275,10 +301,35 @@ fn note(
     }
 }
 
-/// One checker for each invariant that can be seen in a single run.
-fn every_checker(options: &Options) -> Vec<Box<dyn Checker>> {
-    let _ = options;
-    vec![Box::new(i01::EachTagOnce::default())]
+/// A checker, or two, for each invariant that can be seen in a single run.
+fn every_checker() -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(i01::EachTagOnce::default()),
+        Box::new(i02::RequestLimits::default()),
+        Box::new(i03::ShardWindows::default()),
+        Box::new(i04::BufferBound::default()),
+        Box::new(i05::SomethingWillHappen::default()),
+        Box::new(i06::DeadlinesMoveOn::default()),
+        Box::new(i07::BackwardChangesNothing::default()),
+        Box::new(i08::AttemptsAndAge::default()),
+        Box::new(i10::FreeShardsGo::default()),
+        // No batcher promises it yet.
+        Box::new(i11::OrderOfKeys::new(false)),
+        Box::new(i12::FiguresAddUp::default()),
+        Box::new(liveness::TheEndIsLast::default()),
+        Box::new(honesty::ReceiptsAreTrue::default()),
+        Box::new(placement::AggregatesOfOneShard),
+        Box::new(batching::NothingGoesEarly::default()),
+        Box::new(restraint::WaitsGrow::default()),
+    ]
+}
+
+/// The record that an event ends.
+fn tag_of(event: &Event<u64>) -> Option<u64> {
+    match event {
+        Event::Delivered { tag, .. } | Event::Failed { tag, .. } => Some(*tag),
+        _ => None,
+    }
 }
 
 /// The first few say what is wrong; the rest follow from them.

@@ -13,8 +13,4 @@ impl<T: Default> PerProducer<T> {
         }
         &mut self.0[place]
     }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(&self.0)
-    }
 }

@@ -211,10 +211,10 @@ impl Simulation {
                 EntryReply::Failed(code) => RecordOutcome::Failed(ServiceError::from_code(code)),
             })
             .collect();
+        // Not both: one entry less and one more is a reply of the right length, and a lie that nobody can see.
         if garbled && rng.happens(conditions.too_short) {
             outcomes.truncate(rng.below(outcomes.len() as u64) as usize);
-        }
-        if garbled && rng.happens(conditions.too_long) {
+        } else if garbled && rng.happens(conditions.too_long) {
             outcomes.extend(outcomes.first().cloned());
         }
         Response::new(outcomes)

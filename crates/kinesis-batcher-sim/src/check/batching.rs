@@ -1,0 +1,149 @@
+//! A request goes when it is full or when a record in it is due, not before.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use kinesis_batcher_core::{Batcher, ErrorClass};
+
+use super::per_producer::PerProducer;
+use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, tag_of};
+use crate::window::Window;
+
+/// Looks for requests that nothing called for.
+///
+/// Only the plain case is judged: that nothing queued has lingered, nor was flushed, nor is there enough for a full
+/// request. Lanes that wait for limits, and the search for a record at fault, have other reasons.
+#[derive(Debug, Default)]
+pub(super) struct NothingGoesEarly {
+    producers: PerProducer<Producer>,
+    records: Window<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    linger: Duration,
+    queued: u64,
+    queued_bytes: u64,
+    /// Accepted records in order.
+    by_age: VecDeque<u64>,
+    /// Records accepted before this one were flushed.
+    flushed_before: u64,
+    accepted: u64,
+    /// A request went early, unless the call at hand turns out to be a flush: one of its records.
+    early: Option<u64>,
+    /// A request was rejected.
+    searches: bool,
+}
+
+impl Checker for NothingGoesEarly {
+    fn invariant(&self) -> Invariant {
+        Invariant::Batching
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
+    }
+
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Began { producer, batcher } => {
+                self.producers.of(producer).linger = batcher.config().linger();
+            }
+            Observation::Accepted { producer, record } => {
+                let producer = self.producers.of(producer);
+                producer.accepted += 1;
+                producer.add(bytes_of(scene, record));
+                producer.by_age.push_back(record);
+                self.records.insert(record, false);
+            }
+            Observation::Requested { producer, request, batcher } => {
+                self.requested(scene, producer, request, batcher);
+            }
+            Observation::Answered { producer, request, outcome } => {
+                let producer = self.producers.of(producer);
+                producer.searches |=
+                    outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::Rejected);
+                for &number in request.records.all() {
+                    if let Some(in_flight) = self.records.get_mut(number) {
+                        *in_flight = false;
+                        producer.add(bytes_of(scene, number));
+                    }
+                }
+            }
+            Observation::Event { producer, event } => {
+                if let Some(number) = tag_of(event)
+                    && self.records.remove(number) == Some(false)
+                {
+                    self.producers.of(producer).take(bytes_of(scene, number));
+                }
+            }
+            Observation::Settled { producer, cause, .. } => {
+                let producer = self.producers.of(producer);
+                let early = producer.early.take();
+                if matches!(cause, Cause::Flush | Cause::Close | Cause::Abort) {
+                    producer.flushed_before = producer.accepted;
+                } else if let Some(number) = early {
+                    let what = "it goes in a request that is neither full nor due";
+                    return Err(Breach::of_record(number, what));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl NothingGoesEarly {
+    fn requested(
+        &mut self,
+        scene: &Scene<'_>,
+        producer: u32,
+        request: RequestView<'_>,
+        batcher: &Batcher<u64>,
+    ) {
+        let producer = self.producers.of(producer);
+        let config = batcher.config();
+        let enough = producer.queued >= config.request_records_max() as u64
+            // Aggregates have a frame, and what comes next may be too large for the rest.
+            || producer.queued_bytes * 2 >= config.request_bytes_max() as u64
+            || request.request.bytes() * 4 >= config.request_bytes_max();
+        if !enough && !producer.searches && producer.early.is_none() {
+            let is_due = |number: u64| {
+                let facts = scene.ledger.record(number).and_then(|facts| facts.accepted);
+                facts.is_none_or(|accepted| {
+                    accepted.at.after(producer.linger) <= scene.clock
+                        || accepted.order < producer.flushed_before
+                })
+            };
+            while producer.by_age.front().is_some_and(|&number| self.records.get(number).is_none()) {
+                producer.by_age.pop_front();
+            }
+            let waits = |number: &u64| self.records.get(*number).is_some_and(|in_flight| !in_flight);
+            // The oldest comes first, so that it decides for all.
+            let oldest = producer.by_age.iter().copied().find(waits);
+            producer.early = oldest.filter(|&number| !is_due(number));
+        }
+        for &number in request.records.all() {
+            if let Some(in_flight) = self.records.get_mut(number) {
+                *in_flight = true;
+                producer.take(bytes_of(scene, number));
+            }
+        }
+    }
+}
+
+impl Producer {
+    fn add(&mut self, bytes: u64) {
+        self.queued += 1;
+        self.queued_bytes += bytes;
+    }
+
+    fn take(&mut self, bytes: u64) {
+        self.queued -= 1;
+        self.queued_bytes -= bytes;
+    }
+}
+
+fn bytes_of(scene: &Scene<'_>, number: u64) -> u64 {
+    scene.ledger.record(number).map_or(0, |facts| u64::from(facts.bytes))
+}

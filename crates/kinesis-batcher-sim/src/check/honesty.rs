@@ -1,0 +1,223 @@
+//! Receipts and failures tell what the service did.
+
+use std::collections::BTreeMap;
+
+use kinesis_batcher_core::{
+    Event, Failure, HashKey, Receipt, Record, RecordOutcome, RequestError, Response, SequenceNumber, ShardId,
+    ShardMap,
+};
+
+use super::per_producer::PerProducer;
+use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, RequestView, Scene};
+use crate::window::Window;
+
+/// Remembers each stored copy of a record until its end is told.
+#[derive(Debug, Default)]
+pub(super) struct ReceiptsAreTrue {
+    records: Window<State>,
+    ranges: PerProducer<BTreeMap<ShardId, (HashKey, HashKey)>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    first: Option<Copy>,
+    others: Vec<Copy>,
+    /// What the producer was told last, which may be the wrong shard.
+    told: Option<(ShardId, SequenceNumber)>,
+    /// The producer was told of an attempt that it cannot know what was stored.
+    in_doubt: bool,
+}
+
+/// Where a record is.
+#[derive(Clone, Debug)]
+struct Copy {
+    /// Over all shards, no two are the same.
+    sequence_number: SequenceNumber,
+    /// Its place in the aggregate that it is in.
+    sub_sequence_number: Option<u32>,
+}
+
+impl Checker for ReceiptsAreTrue {
+    fn invariant(&self) -> Invariant {
+        Invariant::Honesty
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Began, Kind::Accepted, Kind::Stored, Kind::Answered, Kind::MapGiven, Kind::Event]
+    }
+
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Began { producer, batcher } => self.learn(producer, batcher.shard_map()),
+            Observation::MapGiven { producer, map } => self.learn(producer, map),
+            Observation::Accepted { record, .. } => {
+                self.records.insert(record, State::default());
+            }
+            Observation::Stored { records, replies, .. } => self.stored(records, replies),
+            Observation::Answered { request, outcome, .. } => self.answered(request, outcome),
+            Observation::Event { producer, event: Event::Delivered { tag, receipt } } => {
+                return self.delivered(scene, producer, *tag, receipt);
+            }
+            Observation::Event { event: Event::Failed { tag, record, failure }, .. } => {
+                return self.failed(scene, *tag, record, failure);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl ReceiptsAreTrue {
+    fn learn(&mut self, producer: u32, map: &ShardMap) {
+        let ranges = self.ranges.of(producer);
+        for shard in map.shards() {
+            ranges.insert(shard.id.clone(), (shard.first, shard.last));
+        }
+    }
+
+    fn stored(&mut self, records: Records<'_>, replies: &[EntryReply]) {
+        for (index, reply) in replies.iter().enumerate() {
+            let EntryReply::Stored { sequence_number, .. } = reply else { continue };
+            let numbers = records.of_entry(index);
+            for (place, &number) in (0u32..).zip(numbers) {
+                // One that has ended was told to be a possible duplicate then, if it could be one.
+                let Some(state) = self.records.get_mut(number) else { continue };
+                let copy = Copy {
+                    sequence_number: sequence_number.clone(),
+                    sub_sequence_number: (numbers.len() > 1).then_some(place),
+                };
+                match state.first {
+                    None => state.first = Some(copy),
+                    Some(_) => state.others.push(copy),
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, request: RequestView<'_>, outcome: &Result<Response, RequestError>) {
+        match outcome {
+            Ok(response) if response.outcomes.len() == request.request.len() => {
+                for (index, outcome) in response.outcomes.iter().enumerate() {
+                    let numbers = request.records.of_entry(index);
+                    match outcome {
+                        RecordOutcome::Stored { shard_id, sequence_number } => {
+                            self.change(numbers, |state| {
+                                state.told = Some((shard_id.clone(), sequence_number.clone()));
+                            });
+                        }
+                        RecordOutcome::Unknown => self.doubt(numbers),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(_) => self.doubt(request.records.all()),
+            Err(error) if error.is_outcome_unknown() => self.doubt(request.records.all()),
+            Err(_) => {}
+        }
+    }
+
+    fn doubt(&mut self, numbers: &[u64]) {
+        self.change(numbers, |state| state.in_doubt = true);
+    }
+
+    fn change(&mut self, numbers: &[u64], change: impl Fn(&mut State)) {
+        for &number in numbers {
+            if let Some(state) = self.records.get_mut(number) {
+                change(state);
+            }
+        }
+    }
+
+    fn delivered(
+        &mut self,
+        scene: &Scene<'_>,
+        producer: u32,
+        number: u64,
+        receipt: &Receipt,
+    ) -> Result<(), Breach> {
+        let Some(state) = self.records.remove(number) else { return Ok(()) };
+        let Receipt { shard_id, sequence_number, sub_sequence_number, .. } = receipt;
+        let is_told =
+            state.told.as_ref().is_some_and(|told| (&told.0, &told.1) == (shard_id, sequence_number));
+        let is_there = state.copies().any(|copy| {
+            copy.sequence_number == *sequence_number && copy.sub_sequence_number == *sub_sequence_number
+        });
+        if !is_told || !is_there {
+            let what = format!(
+                "its receipt names {shard_id}, {sequence_number}, {sub_sequence_number:?}; the service did not"
+            );
+            return Err(Breach::of_record(number, what));
+        }
+        state.check_mark(number, receipt.possible_duplicate, 1)?;
+        self.check_shard(scene, producer, number, receipt, &state)
+    }
+
+    /// Consumers drop what they find in an aggregate of a shard that does not own it.
+    fn check_shard(
+        &mut self,
+        scene: &Scene<'_>,
+        producer: u32,
+        number: u64,
+        receipt: &Receipt,
+        state: &State,
+    ) -> Result<(), Breach> {
+        let known = self.ranges.of(producer).get(&receipt.shard_id);
+        let (Some(&(first, last)), Some(facts)) = (known, scene.ledger.record(number)) else { return Ok(()) };
+        let is_lost = receipt.sub_sequence_number.is_some() && !(first..=last).contains(&facts.hash_key);
+        // A shard that takes an aggregate again and again has the last word.
+        if is_lost && state.copies().count() <= MISPLACEMENTS_MAX {
+            let what =
+                format!("it is in an aggregate of {}, which does not own its hash key", receipt.shard_id);
+            return Err(Breach::of_record(number, what));
+        }
+        Ok(())
+    }
+
+    fn failed(
+        &mut self,
+        scene: &Scene<'_>,
+        number: u64,
+        record: &Record,
+        failure: &Failure,
+    ) -> Result<(), Breach> {
+        let Some(state) = self.records.remove(number) else { return Ok(()) };
+        if let Some(facts) = scene.ledger.record(number) {
+            let is_whole = record.bytes() == facts.bytes as usize
+                && record.hash_key() == facts.hash_key
+                && record.explicit_hash_key().is_some() == facts.hash_key_is_explicit
+                && record.data().starts_with(&number.to_le_bytes());
+            if !is_whole {
+                return Err(Breach::of_record(number, "it is handed back as something else than was pushed"));
+            }
+        }
+        state.check_mark(number, failure.possibly_stored, 0)
+    }
+}
+
+impl State {
+    fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.first.iter().chain(&self.others)
+    }
+
+    /// Marked as a possible duplicate if there can be, or is, more than the `expected` copies, and only then.
+    fn check_mark(&self, number: u64, marked: bool, expected: usize) -> Result<(), Breach> {
+        let copies = self.copies().count();
+        let must = self.in_doubt || copies > expected;
+        match (must, marked) {
+            (true, false) => Err(Breach::of_record(
+                number,
+                format!(
+                    "{copies} copies of it are stored, in doubt: {}, and it is not marked",
+                    self.in_doubt
+                ),
+            )),
+            (false, true) => {
+                Err(Breach::of_record(number, "it is marked as a possible duplicate without any reason"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How often a batcher sends an aggregate again that a shard stored which does not own all of it.
+const MISPLACEMENTS_MAX: usize = 3;

@@ -1,0 +1,210 @@
+//! After failures in a row, waits grow: an outage or a hot shard is not hammered.
+//!
+//! A single wait is drawn evenly from zero to a ceiling that doubles from 50 ms to 1 s, so it says nothing. Eight in a
+//! row add up to less than 100 ms in one of a thousand million cases.
+
+use kinesis_batcher_core::{ErrorClass, RecordOutcome, RequestError, Response, Timestamp};
+
+use super::lanes::Lanes;
+use super::per_producer::PerProducer;
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use crate::window::Window;
+
+/// Adds up waits after failures, of requests as a whole and of each shard.
+#[derive(Debug, Default)]
+pub(super) struct WaitsGrow {
+    producers: PerProducer<Producer>,
+    sent_at: Window<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    lanes: Lanes<Streak>,
+    requests: Streak,
+    in_flight: u64,
+}
+
+/// Failures in a row, and the waits between them.
+#[derive(Clone, Debug, Default)]
+struct Streak {
+    failures: u32,
+    waits: u32,
+    waited_nanos: u64,
+    failed_at: Timestamp,
+    /// Nothing was sent since the last failure.
+    waiting: bool,
+}
+
+impl Checker for WaitsGrow {
+    fn invariant(&self) -> Invariant {
+        Invariant::Restraint
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven]
+    }
+
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        match *observation {
+            Observation::Began { producer, batcher } => {
+                self.producers.of(producer).lanes.refresh(batcher.shard_map(), Streak::default);
+            }
+            Observation::MapGiven { producer, map } => {
+                self.producers.of(producer).lanes.refresh(map, Streak::default);
+            }
+            Observation::Requested { producer, request, batcher } => {
+                self.sent_at.insert(request.number, scene.clock);
+                let in_flight_max = batcher.config().in_flight_requests_max() as u64;
+                return self.producers.of(producer).requested(scene, request, in_flight_max);
+            }
+            Observation::Answered { producer, request, outcome } => {
+                let sent_at = self.sent_at.remove(request.number).unwrap_or(scene.clock);
+                self.producers.of(producer).answered(scene, sent_at, request, outcome);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Producer {
+    fn requested(
+        &mut self,
+        scene: &Scene<'_>,
+        request: RequestView<'_>,
+        in_flight_max: u64,
+    ) -> Result<(), Breach> {
+        self.in_flight += 1;
+        let allowed = in_flight_max.checked_shr(self.requests.failures).unwrap_or(0).max(1);
+        if self.requests.failures > 0 && self.in_flight > allowed {
+            let failures = self.requests.failures;
+            let in_flight = self.in_flight;
+            return Err(Breach::new(format!(
+                "after {failures} failed requests in a row {in_flight} are on their way"
+            )));
+        }
+        if let Some(waited) = self.requests.goes_on(scene.clock) {
+            return Err(Breach::new(format!(
+                "{WAITS_MIN} failed requests in a row were followed in {waited} ms"
+            )));
+        }
+        let mut before = None;
+        for entry in request.sent() {
+            let facts = entry.numbers.first().and_then(|&number| scene.ledger.record(number));
+            let Some(facts) = facts else { continue };
+            let place = self.lanes.place_of(facts.hash_key);
+            if before.replace(place) == Some(place) {
+                continue;
+            }
+            if let Some(waited) = self.lanes.lane(place).goes_on(scene.clock) {
+                let what = format!(
+                    "its shard refused {WAITS_MIN} times in a row, and was tried again in {waited} ms"
+                );
+                return Err(Breach::of_record(entry.numbers[0], what));
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        scene: &Scene<'_>,
+        sent_at: Timestamp,
+        request: RequestView<'_>,
+        outcome: &Result<Response, RequestError>,
+    ) {
+        self.in_flight -= 1;
+        match outcome {
+            Ok(response) if response.outcomes.len() == request.request.len() => {
+                self.requests = Streak::default();
+                self.each_answered(scene, sent_at, request, response);
+            }
+            Err(error) if matches!(error.class(), ErrorClass::Rejected | ErrorClass::Permanent) => {
+                self.requests = Streak::default();
+            }
+            _ => self.requests.fails(scene.clock, sent_at),
+        }
+    }
+
+    /// Each shard's records are neighbours in a request.
+    fn each_answered(
+        &mut self,
+        scene: &Scene<'_>,
+        sent_at: Timestamp,
+        request: RequestView<'_>,
+        response: &Response,
+    ) {
+        let mut verdicts: Vec<(u32, bool, bool)> = Vec::new();
+        for (entry, outcome) in request.sent().zip(&response.outcomes) {
+            let facts = entry.numbers.first().and_then(|&number| scene.ledger.record(number));
+            let Some(facts) = facts else { continue };
+            let place = self.lanes.place_of(facts.hash_key);
+            if verdicts.last().is_none_or(|&(last, ..)| last != place) {
+                verdicts.push((place, false, false));
+            }
+            let Some((_, stored, failed)) = verdicts.last_mut() else { continue };
+            match outcome {
+                RecordOutcome::Stored { .. } => *stored = true,
+                RecordOutcome::Failed(error)
+                    if matches!(error.code().class(), ErrorClass::Rejected | ErrorClass::Permanent) => {}
+                _ => *failed = true,
+            }
+        }
+        for (place, stored, failed) in verdicts {
+            let lane = self.lanes.lane(place);
+            if stored {
+                *lane = Streak::default();
+            }
+            if failed {
+                lane.fails(scene.clock, sent_at);
+            }
+        }
+    }
+}
+
+impl Streak {
+    /// A failure counts once for all requests that were on their way when it was seen.
+    fn fails(&mut self, clock: Timestamp, sent_at: Timestamp) {
+        if self.failures > 0 && sent_at < self.failed_at {
+            return;
+        }
+        self.failures += 1;
+        self.failed_at = clock;
+        self.waiting = true;
+    }
+
+    /// Something goes: gives the milliseconds waited so far if that is too little.
+    fn goes_on(&mut self, clock: Timestamp) -> Option<u64> {
+        if !std::mem::take(&mut self.waiting) {
+            return None;
+        }
+        self.waits += 1;
+        self.waited_nanos += clock.since(self.failed_at).as_nanos() as u64;
+        (self.waits >= WAITS_MIN && self.waited_nanos < WAITED_NANOS_MIN)
+            .then_some(self.waited_nanos / 1_000_000)
+    }
+}
+
+const WAITS_MIN: u32 = 8;
+/// The volume of the corner in which eight such waits add up to less, by their ceilings: 8 × 10^-10.
+const WAITED_NANOS_MIN: u64 = 100_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(wait_millis: u64) -> bool {
+        let mut streak = Streak::default();
+        (0..12u64).any(|n| {
+            let sent_at = Timestamp::from_millis(1_000 * n);
+            streak.fails(Timestamp::from_millis(1_000 * n + 10), sent_at);
+            streak.goes_on(Timestamp::from_millis(1_000 * n + 10 + wait_millis)).is_some()
+        })
+    }
+
+    #[test]
+    fn eight_failures_followed_at_once_are_found_and_waits_are_not() {
+        assert!(run(0) && run(12), "eight waits of 12 ms are less than 100 ms");
+        assert!(!run(13) && !run(500));
+    }
+}
