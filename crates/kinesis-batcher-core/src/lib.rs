@@ -97,6 +97,7 @@ mod bucket;
 mod buffer;
 mod config;
 mod deadline;
+mod digits;
 mod entry;
 mod error_code;
 mod event;

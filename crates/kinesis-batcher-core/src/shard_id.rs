@@ -3,6 +3,8 @@
 use alloc::sync::Arc;
 use core::fmt;
 
+use crate::digits::eight_digits;
+
 /// The name of a shard, such as `shardId-000000000007`.
 ///
 /// The service numbers its shards with twelve digits; such a name is held as its number, so that the one in each
@@ -47,13 +49,11 @@ impl fmt::Debug for ShardId {
 
 /// The number in a name of the service's usual form.
 fn number_of(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(PREFIX)?.as_bytes();
-    if digits.len() != DIGITS {
-        return None;
-    }
-    digits
-        .iter()
-        .try_fold(0u64, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+    let digits: &[u8; DIGITS] = name.strip_prefix(PREFIX)?.as_bytes().try_into().ok()?;
+    let mut padded = [b'0'; 16];
+    padded[16 - DIGITS..].copy_from_slice(digits);
+    let [high, low] = padded.as_chunks::<8>().0 else { return None };
+    Some(eight_digits(*high)? * 100_000_000 + eight_digits(*low)?)
 }
 
 const PREFIX: &str = "shardId-";
@@ -66,9 +66,15 @@ mod tests {
 
     #[test]
     fn every_name_comes_back_as_it_was() {
-        for name in
-            ["shardId-000000000000", "shardId-999999999999", "shardId-7", "shardId-00000000000x", "", "é"]
-        {
+        for name in [
+            "shardId-000000000000",
+            "shardId-999999999999",
+            "shardId-123456789012",
+            "shardId-7",
+            "shardId-00000000000x",
+            "",
+            "é",
+        ] {
             assert_eq!(ShardId::new(name).to_string(), name);
         }
     }
