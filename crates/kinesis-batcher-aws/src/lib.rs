@@ -33,6 +33,7 @@ mod error_chain;
 mod put_records;
 mod stream_id;
 mod transport;
+mod wire;
 
 #[doc(no_inline)]
 pub use aws_config::{Region, SdkConfig};
@@ -46,3 +47,4 @@ pub use describe::{StreamDescription, StreamMode};
 pub use error_chain::NotConnected;
 pub use stream_id::{StreamId, StreamIdError};
 pub use transport::AwsTransport;
+pub use wire::Wire;

@@ -15,6 +15,7 @@ use crate::connect_error::{ConnectError, Target};
 use crate::describe::{Describer, StreamDescription};
 use crate::put_records::put_records;
 use crate::stream_id::StreamId;
+use crate::wire::Wire;
 
 /// A [`Transport`] to one stream over the AWS SDK.
 ///
@@ -25,6 +26,7 @@ pub struct AwsTransport {
     client: RenewableClient,
     target: Target,
     sleep: SharedAsyncSleep,
+    wire: Wire,
 }
 
 impl AwsTransport {
@@ -44,7 +46,7 @@ impl AwsTransport {
         config.time_source().ok_or_else(|| lacks("time source"))?;
         let region = region(config, &stream)?;
         let target = Target { endpoint: endpoint(config, &region), region: region.to_string(), stream };
-        Ok(Self { client: RenewableClient::new(config, Some(region)), target, sleep })
+        Ok(Self { client: RenewableClient::new(config, Some(region)), target, sleep, wire: Wire::default() })
     }
 
     /// A transport to a stream that is there, and what the service says of it.
@@ -76,6 +78,13 @@ impl AwsTransport {
         result
     }
 
+    /// Writes requests and reads replies this way.
+    #[must_use]
+    pub fn with_wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
     /// The stream.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
@@ -96,7 +105,7 @@ impl AwsTransport {
 impl Transport for AwsTransport {
     fn put_records<'a>(&'a self, request: &'a PutRecords) -> BoxFuture<'a, Result<Response, RequestError>> {
         Box::pin(async move {
-            let result = put_records(&self.client.get(), &self.target.stream, request).await;
+            let result = put_records(&self.client.get(), self.wire, &self.target.stream, request).await;
             if let Err(error) = &result
                 && error.class() == ErrorClass::CredentialsExpired
             {

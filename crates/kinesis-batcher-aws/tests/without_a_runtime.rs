@@ -15,7 +15,7 @@ use aws_smithy_types::body::SdkBody;
 use futures::executor::block_on;
 use kinesis_batcher_aws::{
     AwsTransport, ConnectError, Credentials, Region, SdkConfig, SharedCredentialsProvider, StreamDescription,
-    StreamMode,
+    StreamMode, Wire,
 };
 use kinesis_batcher_driver::{PutRecords, Record, RecordOutcome, Transport};
 
@@ -174,6 +174,12 @@ fn without_both_permissions_the_message_names_them() {
 
 #[test]
 fn records_go_out_as_the_api_wants_them_and_outcomes_come_back_in_order() {
+    for wire in [Wire::Lean, Wire::Sdk] {
+        records_go_out_and_outcomes_come_back(wire);
+    }
+}
+
+fn records_go_out_and_outcomes_come_back(wire: Wire) {
     let service = Service::default()
         .answer("DescribeStreamSummary", summary("ACTIVE", ""))
         .answer("ListShards", shards(0))
@@ -185,6 +191,7 @@ fn records_go_out_as_the_api_wants_them_and_outcomes_come_back_in_order() {
             {"ShardId":null,"SequenceNumber":null}]}"#,
         );
     let (transport, _) = service.connect().unwrap();
+    let transport = transport.with_wire(wire);
     let record = |key: &str| Record::new(key, "hello").unwrap();
     let request = PutRecords::of_records([
         record("a"),

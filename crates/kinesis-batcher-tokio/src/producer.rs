@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kinesis_batcher_aws::{
     AwsOptions, AwsTransport, ConnectError, ProvideCredentials, SdkConfig, SharedCredentialsProvider,
-    StreamId,
+    StreamId, Wire,
 };
 use kinesis_batcher_driver::{Completion, Config};
 
@@ -50,6 +50,7 @@ impl Producer {
             stream: stream.into(),
             aws: AwsOptions::default(),
             sdk_config: None,
+            wire: Wire::default(),
             producer: kinesis_batcher_driver::Producer::builder(),
         }
     }
@@ -96,6 +97,7 @@ pub struct ProducerBuilder {
     stream: String,
     aws: AwsOptions,
     sdk_config: Option<SdkConfig>,
+    wire: Wire,
     producer: kinesis_batcher_driver::ProducerBuilder,
 }
 
@@ -138,6 +140,12 @@ impl ProducerBuilder {
         self
     }
 
+    /// How requests are written and replies are read; unset, the lean way.
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
     /// How long one PutRecords request may take; 30 s unless set. Then its records are sent again, marked as possible
     /// duplicates.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -174,7 +182,11 @@ impl ProducerBuilder {
             None => self.aws.load(&stream, connectivity()).await,
         };
         let (transport, description) = AwsTransport::connect(&config, stream).await?;
-        let inner = self.producer.start(Arc::new(runtime), Arc::new(transport), description.shards);
+        let inner = self.producer.start(
+            Arc::new(runtime),
+            Arc::new(transport.with_wire(self.wire)),
+            description.shards,
+        );
         Ok(Producer { inner })
     }
 }

@@ -1,65 +1,61 @@
 //! PutRecords: the request out, the reply back, and what an error means.
 
+mod body;
+mod json;
+mod lean;
+mod reply;
+mod sdk;
+
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
-use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use kinesis_batcher_driver::{
-    PutRecords, RecordOutcome, RequestError, RequestRecord, Response, SequenceNumber, ServiceError, ShardId,
-};
+use kinesis_batcher_driver::{PutRecords, RecordOutcome, RequestError, Response, ServiceError};
 
 use crate::error_chain::{deepest_message, find_in_chain, is_not_connected, one_line};
 use crate::stream_id::StreamId;
+use crate::wire::Wire;
 
 /// Sends the request once.
 pub(crate) async fn put_records(
     client: &Client,
+    wire: Wire,
     stream: &StreamId,
     request: &PutRecords,
 ) -> Result<Response, RequestError> {
-    client
-        .put_records()
-        .set_stream_name(stream.stream_name())
-        .set_stream_arn(stream.stream_arn())
-        .set_records(Some(request.records().map(entry).collect()))
-        .send()
-        .await
-        .map(response)
-        .map_err(|error| request_error(&error))
+    let result = match wire {
+        Wire::Lean => lean::put_records(client, stream, request).await,
+        Wire::Sdk => sdk::put_records(client, stream, request).await,
+    };
+    result.map_err(|error| request_error(&error))
 }
 
-fn entry(record: RequestRecord<'_>) -> PutRecordsRequestEntry {
-    PutRecordsRequestEntry::builder()
-        // Shares the bytes instead of copying them.
-        .data(Blob::from_maybe_shared(record.data().clone()))
-        .set_partition_key(record.partition_key().map(str::to_owned))
-        .set_explicit_hash_key(record.explicit_hash_key().map(|key| key.to_string()))
-        .build()
-        .expect("the data is set, and nothing else is required")
-}
-
+/// What an entry of a reply says, with the fields that are there and not null.
+///
 /// `FailedRecordCount` is not looked at: it has been seen to disagree with the entries.
-fn response(output: PutRecordsOutput) -> Response {
-    let mut errors = Errors::default();
-    Response::new(output.records.into_iter().map(|entry| outcome(entry, &mut errors)).collect())
+struct Entry<S> {
+    shard_id: Option<S>,
+    sequence_number: Option<S>,
+    error_code: Option<S>,
+    error_message: Option<S>,
 }
 
-fn outcome(entry: PutRecordsResultEntry, errors: &mut Errors) -> RecordOutcome {
-    if let Some(code) = entry.error_code.filter(|code| !code.is_empty()) {
-        return RecordOutcome::Failed(
-            errors.shared(&code, entry.error_message.as_deref().unwrap_or_default()),
-        );
+impl<S: AsRef<str>> Entry<S> {
+    fn outcome(&self, errors: &mut Errors) -> RecordOutcome {
+        if let Some(code) = text(&self.error_code).filter(|code| !code.is_empty()) {
+            return RecordOutcome::Failed(errors.shared(code, text(&self.error_message).unwrap_or_default()));
+        }
+        match (text(&self.shard_id), text(&self.sequence_number)) {
+            (Some(shard_id), Some(sequence_number)) => {
+                RecordOutcome::Stored { shard_id: shard_id.into(), sequence_number: sequence_number.into() }
+            }
+            _ => RecordOutcome::Unknown,
+        }
     }
-    match (entry.shard_id, entry.sequence_number) {
-        (Some(shard_id), Some(sequence_number)) => RecordOutcome::Stored {
-            shard_id: ShardId::new(&shard_id),
-            sequence_number: SequenceNumber::new(&sequence_number),
-        },
-        _ => RecordOutcome::Unknown,
-    }
+}
+
+fn text<S: AsRef<str>>(field: &Option<S>) -> Option<&str> {
+    field.as_ref().map(AsRef::as_ref)
 }
 
 /// The last error seen. Neighbours in a reply fail for the same reason and then share it.
@@ -120,38 +116,34 @@ mod tests {
     use super::*;
     use kinesis_batcher_driver::ErrorClass;
 
-    fn result(
-        shard: Option<&str>,
-        sequence: Option<&str>,
-        error: Option<(&str, &str)>,
-    ) -> PutRecordsResultEntry {
-        PutRecordsResultEntry::builder()
-            .set_shard_id(shard.map(Into::into))
-            .set_sequence_number(sequence.map(Into::into))
-            .set_error_code(error.map(|(code, _)| code.into()))
-            .set_error_message(error.map(|(_, message)| message.into()))
-            .build()
+    fn entry<'a>(
+        shard_id: Option<&'a str>,
+        sequence_number: Option<&'a str>,
+        error: Option<(&'a str, &'a str)>,
+    ) -> Entry<&'a str> {
+        let (error_code, error_message) = error.unzip();
+        Entry { shard_id, sequence_number, error_code, error_message }
     }
 
     #[test]
-    fn each_entry_speaks_for_itself_whatever_the_count_says() {
+    fn each_entry_speaks_for_itself() {
+        let mut errors = Errors::default();
         let throttled = Some(("ProvisionedThroughputExceededException", "Rate exceeded"));
-        let output = PutRecordsOutput::builder()
-            .failed_record_count(0)
-            .records(result(Some("shardId-000000000001"), Some("17"), None))
-            .records(result(None, None, throttled))
-            .records(result(None, None, throttled))
-            .records(result(None, None, None))
-            .records(result(Some("shardId-000000000001"), None, None))
-            .build()
-            .unwrap();
-        let outcomes = response(output).outcomes;
+        let outcomes = [
+            entry(Some("shardId-000000000001"), Some("17"), None),
+            entry(None, None, throttled),
+            entry(Some("shardId-000000000001"), Some("17"), throttled),
+            entry(None, None, None),
+            entry(Some("shardId-000000000001"), None, None),
+            entry(None, None, Some(("", "no code is no error"))),
+        ]
+        .map(|entry| entry.outcome(&mut errors));
         assert!(matches!(&outcomes[0], RecordOutcome::Stored { shard_id, .. }
             if shard_id.to_string() == "shardId-000000000001"));
         let RecordOutcome::Failed(error) = &outcomes[1] else { panic!("it has an error code") };
         assert_eq!(error.code().class(), ErrorClass::Throttled);
-        assert_eq!(outcomes[1], outcomes[2]);
-        assert_eq!(outcomes[3..], [RecordOutcome::Unknown, RecordOutcome::Unknown]);
+        assert_eq!(outcomes[1], outcomes[2], "an error code counts, whatever stands beside it");
+        assert!(outcomes[3..].iter().all(|outcome| *outcome == RecordOutcome::Unknown), "{outcomes:?}");
     }
 
     #[test]
@@ -159,14 +151,5 @@ mod tests {
         let error = refused(503, None, "");
         assert!(error.is_outcome_unknown());
         assert_eq!(error.error().code().as_str(), "HttpStatus503");
-    }
-
-    #[test]
-    fn an_entry_shares_the_bytes_of_its_record() {
-        let data = kinesis_batcher_driver::Bytes::from(vec![7; 1_000]);
-        let record = kinesis_batcher_driver::Record::new("k", data.clone()).unwrap();
-        let request = PutRecords::of_records([record]).unwrap();
-        let entry = entry(request.records().next().unwrap());
-        assert_eq!(entry.data().as_ref().as_ptr(), data.as_ptr());
     }
 }

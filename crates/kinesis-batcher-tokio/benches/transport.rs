@@ -1,0 +1,281 @@
+//! What a record costs between the producer and the service: the transport alone, beside a plain loop over the SDK and
+//! a bare client.
+//!
+//! `cargo bench -p kinesis-batcher-tokio --bench transport [-- ROUNDS]`
+//!
+//! All send the same requests, ten at a time over ten connections, from one thread to a server in a process of its own.
+//! CPU time is this process's, user and system. They take turns in each round, and the median of the rounds' ratios to
+//! the bare client is what counts on a noisy machine. Allocations are counted in a round of their own.
+//!
+//! `valgrind --tool=callgrind --toggle-collect='*measured*' BENCH CLIENT SIZE REQUESTS` counts the instructions of one
+//! of them, such as `transport-lean 100 200`.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+
+mod bare;
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_kinesis::Client as SdkClient;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
+use bare::Bare;
+use common::Server;
+use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
+use kinesis_batcher_tokio::{
+    AwsOptions, AwsTransport, Bytes, Credentials, PutRecords, Record, RecordOutcome, SdkConfig,
+    SharedCredentialsProvider, Transport, Wire, connectivity,
+};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// Bytes of a record's data, records in a request, and requests in a round.
+const SHAPES: [(usize, usize, usize); 3] = [(100, 500, 1_500), (1_024, 500, 400), (10_240, 400, 60)];
+const IN_FLIGHT: usize = 10;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let number = |text: &str| text.parse::<usize>().expect("the argument is a number");
+    match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
+        ["--serve"] => serve(),
+        [] => compare(9),
+        [rounds] => compare(number(rounds)),
+        [name, bytes, requests] => once(name, number(bytes), number(requests)),
+        _ => panic!("the arguments are ROUNDS, or CLIENT SIZE REQUESTS"),
+    }
+}
+
+/// Serves until the standard input ends, which it does with the process that the bench runs in.
+fn serve() {
+    let options = FastOptions { store: false, ..FastOptions::default() };
+    let server = FastKinesis::start(options).expect("the loopback interface takes a server");
+    println!("{}", server.endpoint_url());
+    let mut rest = Vec::new();
+    std::io::stdin().read_to_end(&mut rest).expect("the standard input ends");
+}
+
+fn compare(rounds: usize) {
+    let bench = Bench::new();
+    println!("{rounds} rounds, medians; CPU of the client");
+    for (bytes, records, requests) in SHAPES {
+        println!("\n{records} records of {bytes} B");
+        println!("{:<20} {:>10} {:>8} {:>14}", "", "ns/record", "to bare", "allocs/record");
+        let request = request(bytes, records);
+        let mut costs = vec![Vec::new(); bench.clients.len()];
+        // The first round warms up and does not count.
+        for round in 0..=rounds {
+            for (client, costs) in bench.clients.iter().zip(&mut costs) {
+                let cpu = bench.measured(client, &request, requests);
+                if round > 0 {
+                    costs.push(cpu.as_nanos() as f64 / (requests * records) as f64);
+                }
+            }
+        }
+        let bare = costs.last().expect("the bare client comes last").clone();
+        for (client, costs) in bench.clients.iter().zip(costs) {
+            let ratios = costs.iter().zip(&bare).map(|(cost, bare)| cost / bare).collect();
+            let allocations = bench.allocations(client, &request, 100) as f64 / (100 * records) as f64;
+            let (cost, ratio) = (median(costs), median(ratios));
+            println!("{:<20} {cost:>10.0} {ratio:>8.2} {allocations:>14.3}", client.name);
+        }
+    }
+}
+
+fn once(name: &str, bytes: usize, requests: usize) {
+    let bench = Bench::new();
+    let (_, records, _) =
+        SHAPES.into_iter().find(|(size, ..)| *size == bytes).expect("a size of the benchmark");
+    let client = bench.clients.iter().find(|client| client.name == name).expect("a client of the benchmark");
+    let request = request(bytes, records);
+    bench.run(client, &request, IN_FLIGHT);
+    let cpu = bench.measured(client, &request, requests);
+    println!("{:.0} ns/record", cpu.as_nanos() as f64 / (requests * records) as f64);
+}
+
+/// The clients, the server they talk to and the thread they run on.
+struct Bench {
+    runtime: Runtime,
+    clients: Vec<Client>,
+    _server: Server,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let server = Server::start();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("a runtime starts");
+        let clients = runtime.block_on(clients(&server.endpoint_url));
+        Self { runtime, clients, _server: server }
+    }
+
+    /// CPU time of so many requests. Not inlined, for profilers to find.
+    #[inline(never)]
+    fn measured(&self, client: &Client, request: &Arc<PutRecords>, requests: usize) -> Duration {
+        let before = cpu_time();
+        self.run(client, request, requests);
+        cpu_time() - before
+    }
+
+    fn allocations(&self, client: &Client, request: &Arc<PutRecords>, requests: usize) -> u64 {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        COUNTING.store(true, Ordering::Relaxed);
+        self.run(client, request, requests);
+        COUNTING.store(false, Ordering::Relaxed);
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    }
+
+    fn run(&self, client: &Client, request: &Arc<PutRecords>, requests: usize) {
+        self.runtime.block_on(async {
+            let mut senders = JoinSet::new();
+            for sender in 0..IN_FLIGHT {
+                let share = requests / IN_FLIGHT + usize::from(sender < requests % IN_FLIGHT);
+                senders.spawn((client.send)(Arc::clone(request), share));
+            }
+            while let Some(sender) = senders.join_next().await {
+                sender.expect("no sender panics");
+            }
+        });
+    }
+}
+
+struct Client {
+    name: &'static str,
+    /// Sends a request so many times, one after the other.
+    send: Send,
+}
+
+type Send = Box<dyn Fn(Arc<PutRecords>, usize) -> Pin<Box<dyn Future<Output = ()> + std::marker::Send>>>;
+
+async fn clients(endpoint_url: &str) -> Vec<Client> {
+    let config = sdk_config(endpoint_url).await;
+    let address = endpoint_url.strip_prefix("http://").and_then(|address| address.parse().ok());
+    vec![
+        Client { name: "plain SDK loop", send: plain_sdk(SdkClient::new(&config)) },
+        Client { name: "transport-sdk", send: transport(&config, Wire::Sdk) },
+        Client { name: "transport-lean", send: transport(&config, Wire::Lean) },
+        Client { name: "bare", send: bare(address.expect("a socket's address")) },
+    ]
+}
+
+fn plain_sdk(client: SdkClient) -> Send {
+    Box::new(move |request, requests| {
+        let client = client.clone();
+        Box::pin(async move {
+            for _ in 0..requests {
+                let entries = request.records().map(|record| {
+                    PutRecordsRequestEntry::builder()
+                        .partition_key(record.partition_key().expect("it has one"))
+                        .data(Blob::from_maybe_shared(record.data().clone()))
+                        .build()
+                        .expect("data is set")
+                });
+                let call = client.put_records().stream_name("fast").set_records(Some(entries.collect()));
+                let reply = call.send().await.expect("the server answers");
+                assert_eq!(reply.failed_record_count(), Some(0));
+                assert_eq!(reply.records().len(), request.len());
+            }
+        })
+    })
+}
+
+fn transport(config: &SdkConfig, wire: Wire) -> Send {
+    let stream = "fast".parse().expect("a stream's name");
+    let transport = AwsTransport::new(config, stream).expect("the config is complete");
+    let transport = Arc::new(transport.with_wire(wire));
+    Box::new(move |request, requests| {
+        let transport = Arc::clone(&transport);
+        Box::pin(async move {
+            for _ in 0..requests {
+                let reply = transport.put_records(&request).await.expect("the server answers");
+                let stored =
+                    reply.outcomes.iter().filter(|outcome| matches!(outcome, RecordOutcome::Stored { .. }));
+                assert_eq!(stored.count(), request.len());
+            }
+        })
+    })
+}
+
+fn bare(address: SocketAddr) -> Send {
+    Box::new(move |request, requests| {
+        Box::pin(async move {
+            let mut bare = Bare::connect(address).await;
+            for _ in 0..requests {
+                assert_eq!(bare.put_records(&request).await, request.len());
+            }
+        })
+    })
+}
+
+fn request(bytes: usize, records: usize) -> Arc<PutRecords> {
+    let data = Bytes::from(vec![b'x'; bytes]);
+    let record =
+        |number| Record::new(format!("customer-{number:013}"), data.clone()).expect("a valid record");
+    Arc::new(PutRecords::of_records((0..records).map(record)).expect("it fits into one request"))
+}
+
+async fn sdk_config(endpoint_url: &str) -> SdkConfig {
+    let credentials = Credentials::new("access", "secret", None, None, "bench");
+    let options = AwsOptions {
+        region: Some("us-east-1".into()),
+        endpoint_url: Some(endpoint_url.to_owned()),
+        credentials: Some(SharedCredentialsProvider::new(credentials)),
+        ..AwsOptions::default()
+    };
+    options.load(&"fast".parse().expect("a stream's name"), connectivity()).await
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Time on a processor of all threads that are there now, to the nanosecond.
+fn cpu_time() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").expect("this bench runs on Linux");
+    let nanos = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// Counts while it is told to.
+struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged; counting touches no memory of its own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTING.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the caller's promises are the ones that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if COUNTING.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
