@@ -95,7 +95,7 @@ impl Arguments {
                 "--seeds" => arguments.seeds = given.next()?.parse().ok()?,
                 "--from" => arguments.from = given.next()?.parse().ok()?,
                 "--threads" => {
-                    arguments.threads = given.next()?.parse().ok().filter(|&threads| threads > 0)?
+                    arguments.threads = given.next()?.parse().ok().filter(|&threads| threads > 0)?;
                 }
                 "--keep-going" => arguments.keeps_going = true,
                 _ => return None,

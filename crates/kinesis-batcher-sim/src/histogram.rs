@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_value_lies_in_its_bucket_and_buckets_are_narrow() {
-        for value in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, (1 << bit) | (1 << bit) / 3]) {
+        for value in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) - 1, (1 << bit) + (1 << bit) / 3]) {
             let upper = upper_end(index_of(value));
             assert!(upper >= value, "{value} lies above its bucket's end {upper}");
             assert!(upper - value <= value / 32, "the bucket of {value} ends at {upper}");

@@ -87,12 +87,13 @@ fn config(rng: &mut Rng) -> Config {
         2 => config.shard_limit(ShardLimit::Off),
         _ => config.shard_limit(ShardLimit::Percent(rng.magnitude(1, 1_000) as u16)),
     };
+    config = config.adaptive_rates(!rng.one_in(3));
     config.build().expect("each range above is within the allowed")
 }
 
 fn service(rng: &mut Rng) -> ServiceOptions {
-    let mut service = ServiceOptions::default();
-    service.shards = rng.magnitude(1, 64) as u32;
+    let shards = rng.magnitude(1, 64) as u32;
+    let mut service = ServiceOptions { shards, ..ServiceOptions::default() };
     if rng.one_in(2) {
         service.burst = Duration::from_millis(rng.magnitude(1, 2_000));
     }
@@ -166,6 +167,7 @@ fn workload(rng: &mut Rng, producers: u32, duration: Duration, auto: bool) -> Wo
         explicit_hash_keys: if rng.one_in(3) { rng.magnitude(10_000, 1_000_000) as u32 } else { 0 },
         without_key: if auto && rng.one_in(2) { rng.magnitude(10_000, 1_000_000) as u32 } else { 0 },
         poison: if rng.one_in(8) { rng.magnitude(1_000, 100_000) as u32 } else { 0 },
+        pushes_together: rng.one_in(3),
         waiting_max: rng.magnitude(1, 100) as u32,
     }
 }

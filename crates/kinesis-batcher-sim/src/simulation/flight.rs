@@ -78,7 +78,7 @@ impl Members {
                         self.ends.extend(1..=index as u32);
                     }
                     let before = self.numbers.len();
-                    for member in aggregate.iter() {
+                    for member in &aggregate {
                         self.numbers.push(number_of(member.data).ok_or(index)?);
                     }
                     if self.numbers.len() == before {

@@ -30,6 +30,11 @@ impl Simulation {
                     self.drop_record(number);
                 }
             }
+            if !self.options.workload.pushes_together {
+                self.drive(index, Cause::Push);
+            }
+        }
+        if self.options.workload.pushes_together {
             self.drive(index, Cause::Push);
         }
     }

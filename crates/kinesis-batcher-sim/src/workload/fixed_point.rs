@@ -13,7 +13,7 @@ pub(super) fn inverse_power(n: u64, exponent_milli: u32) -> u64 {
     for bit in (0..32).rev() {
         root = (root << 62).isqrt();
         if fraction >> bit & 1 == 1 {
-            result = result * root >> 62;
+            result = (result * root) >> 62;
         }
     }
     ((result >> whole) as u64).max(1)
@@ -26,7 +26,7 @@ fn log2(n: u64) -> u64 {
     let mut rest = u128::from(n) << 62 >> whole;
     let mut fraction = 0;
     for _ in 0..32 {
-        rest = rest * rest >> 62;
+        rest = (rest * rest) >> 62;
         fraction <<= 1;
         if rest >= 2 * ONE {
             rest >>= 1;

@@ -38,6 +38,9 @@ pub struct Workload {
     /// Records that make the service reject every request with them, in a million. One in an aggregate makes it
     /// reject the aggregate.
     pub poison: u32,
+    /// Records that come at the same moment are all pushed before the batcher is polled, as by a program that holds its
+    /// lock for many; otherwise it is polled after each.
+    pub pushes_together: bool,
     /// Records a producer keeps and offers again when its batcher is full; what is refused beyond them is dropped.
     pub waiting_max: u32,
 }
@@ -53,6 +56,7 @@ impl Default for Workload {
             explicit_hash_keys: 0,
             without_key: 0,
             poison: 0,
+            pushes_together: false,
             waiting_max: 100,
         }
     }
