@@ -85,8 +85,10 @@ mod signal;
 mod sink;
 mod snapshot;
 mod state;
+mod sync;
 mod tag;
 #[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests;
 mod timer_task;
 mod transport;

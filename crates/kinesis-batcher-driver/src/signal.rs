@@ -1,9 +1,9 @@
 //! A signal that is raised once and heard by all.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Tells everything that is under way to stop. It stays raised.
 ///
@@ -89,6 +89,7 @@ impl Drop for Listener<'_> {
 }
 
 #[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
 
