@@ -52,7 +52,7 @@ impl<T> Batcher<T> {
                 self.leave_lane(run.lane, &entry);
                 self.settle_one(run.lane, entry, outcome, &mut verdict, &mut again);
             }
-            self.settle_run(run, sent_at, map_version, verdict, &again);
+            self.settle_run(run, sent_at, map_version, verdict, &mut again);
         }
         drop(settled);
         self.recycle(entries, runs);
@@ -103,7 +103,7 @@ impl<T> Batcher<T> {
         sent_at: Timestamp,
         map_version: u64,
         verdict: RunVerdict,
-        again: &[EntryId],
+        again: &mut [EntryId],
     ) {
         let Verdict { stored, throttled, .. } = verdict.counts;
         self.stats.records_throttled += throttled;
@@ -186,7 +186,7 @@ impl<T> Batcher<T> {
                 self.leave_lane(run.lane, &entry);
                 end(self, entry, &mut again);
             }
-            self.put_back(run.lane, map_version, &again);
+            self.put_back(run.lane, map_version, &mut again);
             self.lanes.vacate_if_unused(run.lane);
         }
     }
@@ -282,9 +282,14 @@ impl<T> Batcher<T> {
     }
 
     /// Puts records of a run back to be sent again: where they came from, or where a newer map sends them.
-    fn put_back(&mut self, lane: u32, map_version: u64, ids: &[EntryId]) {
+    fn put_back(&mut self, lane: u32, map_version: u64, ids: &mut [EntryId]) {
         if ids.is_empty() {
             return;
+        }
+        // What is left of an aggregate of which a part expired may be younger than those that were sent after it.
+        let rank = |id: &EntryId| self.pool.entry(*id).rank();
+        if !ids.is_sorted_by_key(rank) {
+            ids.sort_unstable_by_key(rank);
         }
         if map_version != self.map_version {
             self.route(ids);
