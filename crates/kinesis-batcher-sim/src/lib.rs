@@ -81,6 +81,6 @@ pub use service::{
     Distribution, EntryReply, Kinesis, Malformed, OpenShard, Permits, PutEntry, Refusal, ReshardError,
     ServiceFaults, ServiceOptions, StreamMode,
 };
-pub use simulation::run;
+pub use simulation::{run, run_with};
 pub use window::Window;
 pub use workload::{KeyText, Keys, Rate, Sizes, Spacing, Workload};

@@ -99,6 +99,10 @@ pub struct Totals {
     pub entries_failed: u64,
     /// Bytes of data and partition keys stored, envelopes of aggregates included.
     pub bytes_stored: u64,
+    /// Times that a batcher said that there is room again.
+    pub unblocked: u64,
+    /// Times that a batcher asked for a new map.
+    pub shard_maps_asked_for: u64,
     /// Maps given to batchers after their first.
     pub shard_maps: u64,
     /// Splits and merges that were asked for.
@@ -203,7 +207,11 @@ impl fmt::Display for Report {
             "copies     {} stored twice, {} records marked as possible duplicates",
             totals.duplicates_stored, totals.records_possibly_duplicated
         )?;
-        writeln!(f, "shards     {} reshards, {} maps taken in", totals.reshards, totals.shard_maps)?;
+        writeln!(
+            f,
+            "shards     {} reshards, {} maps asked for, {} taken in",
+            totals.reshards, totals.shard_maps_asked_for, totals.shard_maps
+        )?;
         writeln!(f, "delay      {}", self.delay)?;
         let settled = &self.settled;
         writeln!(

@@ -11,7 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use kinesis_batcher_core::Config;
-use kinesis_batcher_sim::{Checks, Faults, Options, Rate, Report, run};
+use kinesis_batcher_sim::{
+    Breach, Checker, Checks, Faults, Invariant, Kind, Observation, Options, Rate, Report, Scene, run,
+    run_with,
+};
 
 #[test]
 fn every_promise_is_kept_in_every_run() {
@@ -138,6 +141,41 @@ fn ones_own_settings_are_tested_with_faults_chosen_by_seed() {
     }
 }
 
+/// Sees how many requests each producer has made.
+#[derive(Default)]
+struct AtMost {
+    requests: u64,
+}
+
+impl Checker for AtMost {
+    fn invariant(&self) -> Invariant {
+        Invariant::I2
+    }
+
+    fn kinds(&self) -> &'static [Kind] {
+        &[Kind::Requested]
+    }
+
+    fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        let Observation::Requested { request, .. } = observation else { return Ok(()) };
+        self.requests += 1;
+        if self.requests <= 10 {
+            Ok(())
+        } else {
+            Err(Breach::of_record(request.records.all()[0], "too many"))
+        }
+    }
+}
+
+#[test]
+fn a_checker_of_ones_own_watches_too_and_its_breach_names_the_record() {
+    let options = Options::default().duration(Duration::from_secs(3));
+    let report = run_with(1, &options, vec![Box::new(AtMost::default())]);
+    let [violation] = &report.violations[..] else { panic!("the run ends at the first violation: {report}") };
+    assert_eq!((violation.producer, violation.what.as_str()), (Some(0), "too many"));
+    assert!(violation.record.is_some() && violation.at > Duration::from_millis(500));
+}
+
 fn try_seed(seed: u64) -> Result<(), String> {
     match catch_unwind(AssertUnwindSafe(|| run(seed, &Options::of_seed(seed)))) {
         Ok(report) if report.is_ok() => Ok(()),
@@ -146,7 +184,7 @@ fn try_seed(seed: u64) -> Result<(), String> {
     }
 }
 
-fn ends(report: &Report) -> [(&'static str, u64); 16] {
+fn ends(report: &Report) -> [(&'static str, u64); 18] {
     let totals = &report.totals;
     [
         ("refused", totals.records_refused),
@@ -165,6 +203,8 @@ fn ends(report: &Report) -> [(&'static str, u64); 16] {
         ("failed by the service", totals.entries_failed),
         ("sent after a reshard", totals.reshards),
         ("routed by a newer map", totals.shard_maps),
+        ("that made a batcher ask for a map", totals.shard_maps_asked_for),
+        ("let in after a refusal", totals.unblocked),
     ]
 }
 

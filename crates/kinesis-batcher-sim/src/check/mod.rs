@@ -220,17 +220,18 @@ impl fmt::Display for Violation {
 pub(crate) struct Checkers {
     all: Vec<Box<dyn Checker>>,
     /// For each [`Kind`], the checkers that want to see it.
-    by_kind: [Vec<u8>; Kind::COUNT],
+    by_kind: [Vec<u16>; Kind::COUNT],
     violations: Vec<Violation>,
     began: Timestamp,
 }
 
 impl Checkers {
-    pub(crate) fn new(options: &Options, began: Timestamp) -> Self {
+    pub(crate) fn new(options: &Options, others: Vec<Box<dyn Checker>>, began: Timestamp) -> Self {
         let mut all = every_checker();
         all.retain(|checker| options.checks.has(checker.invariant()));
-        let mut by_kind: [Vec<u8>; Kind::COUNT] = Default::default();
-        for (index, checker) in (0u8..).zip(&all) {
+        all.extend(others);
+        let mut by_kind: [Vec<u16>; Kind::COUNT] = Default::default();
+        for (index, checker) in (0u16..).zip(&all) {
             for &kind in checker.kinds() {
                 by_kind[kind as usize].push(index);
             }

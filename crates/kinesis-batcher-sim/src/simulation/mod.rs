@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{Batcher, Event, Timestamp};
 
-use crate::check::{Breach, Cause, Checkers, Invariant, Kind, Observation, Scene};
+use crate::check::{Breach, Cause, Checker, Checkers, Invariant, Kind, Observation, Scene};
 use crate::faults::{Conditions, Fault, Faults};
 use crate::ledger::Ledger;
 use crate::meter::Meter;
@@ -40,10 +40,19 @@ use stream::Listed;
 /// When the core does, which is a bug there.
 #[must_use]
 pub fn run(seed: u64, options: &Options) -> Report {
+    run_with(seed, options, Vec::new())
+}
+
+/// Runs a simulation that checkers of one's own watch too, besides those that [`Options::checks`] names.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_with(seed: u64, options: &Options, checkers: Vec<Box<dyn Checker>>) -> Report {
     let mut options = options.clone();
     options.producers = options.producers.max(1);
     options.faults = Faults::Plan(options.faults.resolve(seed, &options));
-    Simulation::new(seed, options).run()
+    Simulation::new(seed, options, checkers).run()
 }
 
 struct Simulation {
@@ -92,7 +101,7 @@ struct Rngs {
 }
 
 impl Simulation {
-    fn new(seed: u64, options: Options) -> Self {
+    fn new(seed: u64, options: Options, checkers: Vec<Box<dyn Checker>>) -> Self {
         let root = Rng::new(seed);
         let faults = match &options.faults {
             Faults::Plan(faults) => faults.clone(),
@@ -144,7 +153,7 @@ impl Simulation {
             conditions: Conditions::default(),
             keys: KeySpace::new(options.workload.keys, options.workload.key_text),
             ledger: Ledger::default(),
-            checkers: Checkers::new(&options, BEGIN),
+            checkers: Checkers::new(&options, checkers, BEGIN),
             meter: Meter::new(options.producers),
             trace: Trace::new(options.trace_lines_max),
             digest: seed,
@@ -378,10 +387,12 @@ impl Simulation {
             }
             Event::ShardMapStale => {
                 self.stir(3, index as u64, 0);
+                self.meter.totals.shard_maps_asked_for += 1;
                 self.refresh(index);
             }
             Event::Unblocked => {
                 self.stir(4, index as u64, 0);
+                self.meter.totals.unblocked += 1;
                 self.producers[index].is_unblocked = true;
             }
             Event::Drained => {
