@@ -295,7 +295,7 @@ impl<T> Batcher<T> {
             self.route(ids);
             return;
         }
-        for &id in ids {
+        for &id in &*ids {
             let held = self.pool.entry(id).held();
             self.lanes.lane_mut(lane).held.add(held);
         }
