@@ -403,6 +403,7 @@ impl Model {
         for record in request.records() {
             if let (Decoded::Aggregate(aggregate), Some(outer)) =
                 (decode(record.data()), record.explicit_hash_key())
+                && !self.batcher.shard_map().is_auto()
             {
                 let map = self.batcher.shard_map();
                 let shard =
