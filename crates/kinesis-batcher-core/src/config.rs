@@ -158,7 +158,7 @@ impl ConfigBuilder {
     }
 
     /// Records held at once, queued and in flight: 1 to 100,000,000, 200,000 unless set. Each costs up to 128 bytes
-    /// besides its data and key.
+    /// besides its data and key, and some 40 more if it is [ordered](Ordering::PartitionKey) and alone of its key.
     pub fn buffer_records_max(mut self, records: usize) -> Self {
         self.buffer_records_max = records;
         self

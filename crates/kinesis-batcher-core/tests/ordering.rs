@@ -61,13 +61,13 @@ struct Stream {
 
 impl Stream {
     fn new(config: &ConfigBuilder, shards: u32) -> Self {
-        Self::with_map(config, ShardMap::uniform(NonZeroU32::new(shards).unwrap()))
+        Self::with_map(config, ShardMap::uniform(NonZeroU32::new(shards).expect("a test has a shard")))
     }
 
     fn with_map(config: &ConfigBuilder, map: ShardMap) -> Self {
         let now = Timestamp::from_millis(1_000);
         Self {
-            batcher: Batcher::new(config.clone().build().unwrap(), map.clone(), 11, now),
+            batcher: Batcher::new(config.clone().build().expect("valid settings"), map.clone(), 11, now),
             now,
             map,
             service: Box::new(|_, records| (Reply::Each(vec![None; records.len()]), RTT)),
@@ -88,13 +88,13 @@ impl Stream {
     }
 
     fn push(&mut self, tag: u64, key: &str) {
-        self.try_push(tag, key, 100).unwrap();
+        self.try_push(tag, key, 100).expect("the batcher takes it");
     }
 
     fn try_push(&mut self, tag: u64, key: &str, bytes: usize) -> Result<(), PushErrorReason> {
         let mut data = tag.to_be_bytes().to_vec();
         data.resize(bytes, b'x');
-        self.push_record(tag, Record::new(key, data).unwrap())
+        self.push_record(tag, Record::new(key, data).expect("a valid record"))
     }
 
     fn push_record(&mut self, tag: u64, record: Record) -> Result<(), PushErrorReason> {
@@ -251,12 +251,12 @@ fn arrived(request: &Request<u64>) -> impl Iterator<Item = Arrived> {
             _ => vec![tag_of(record.data())],
         };
         let key = record.explicit_hash_key().or(record.partition_key().map(HashKey::of_partition_key));
-        Arrived { tags, hash_key: key.unwrap() }
+        Arrived { tags, hash_key: key.expect("records have keys") }
     })
 }
 
 fn tag_of(data: &[u8]) -> u64 {
-    u64::from_be_bytes(data[..8].try_into().unwrap())
+    u64::from_be_bytes(data[..8].try_into().expect("data starts with the tag"))
 }
 
 fn ordered() -> ConfigBuilder {
@@ -289,11 +289,12 @@ const QUARTER: u128 = HALF / 2;
 
 /// Shard 0 of one, split into 1 and 2.
 fn split() -> ShardMap {
-    ShardMap::known(vec![shard(1, 0, HALF), shard(2, HALF + 1, u128::MAX)]).unwrap()
+    ShardMap::known(vec![shard(1, 0, HALF), shard(2, HALF + 1, u128::MAX)])
+        .expect("halves tile the key space")
 }
 
 fn merged() -> ShardMap {
-    ShardMap::known(vec![shard(3, 0, u128::MAX)]).unwrap()
+    ShardMap::known(vec![shard(3, 0, u128::MAX)]).expect("one shard owns all keys")
 }
 
 const THROTTLED: &str = "ProvisionedThroughputExceededException";
@@ -412,6 +413,25 @@ fn an_aggregate_in_quarantine_holds_up_its_shard_and_no_other() {
 }
 
 #[test]
+fn suspects_that_a_new_map_divides_go_one_by_one() {
+    let mut stream = Stream::new(&aggregated().in_flight_requests_max(1), 2);
+    stream.service(|number, records| match number {
+        0 => Reply::Refused(RequestError::refused(400, ServiceError::from_code("ValidationException"))),
+        _ if number.is_multiple_of(2) => Reply::Each(vec![Some(THROTTLED); records.len()]),
+        _ => stores(records),
+    });
+    let keys: Vec<String> = (0..2).map(|shard| key_for(&stream.map, shard)).collect();
+    for tag in 0..10 {
+        stream.push(tag, &keys[tag as usize % 2]);
+    }
+    stream.run_for(millis(35));
+    assert_eq!(stream.requests, 2, "one suspect is under way, the other waits");
+    stream.reshard(ShardMap::count_only(NonZeroU32::MIN));
+    stream.run_until_done();
+    stream.assert_all_in_order();
+}
+
+#[test]
 fn a_split_and_a_merge_reorder_nothing_while_requests_of_the_old_map_are_under_way() {
     for config in both_units() {
         let mut stream = Stream::new(&config.shard_limit(ShardLimit::Off), 1);
@@ -447,7 +467,7 @@ fn a_split_and_a_merge_reorder_nothing_while_requests_of_the_old_map_are_under_w
 #[test]
 fn shards_that_a_reshard_leaves_alone_do_not_wait_for_it() {
     let mut stream = Stream::new(&aggregated(), 2);
-    let keys: Vec<String> = (0..2).map(|shard| key_for(&stream.map, shard, 0)).collect();
+    let keys: Vec<String> = (0..2).map(|shard| key_for(&stream.map, shard)).collect();
     stream.service = Box::new(|number, records| {
         (stores(records), if number == 0 { Duration::from_secs(10) } else { RTT })
     });
@@ -469,7 +489,7 @@ fn shards_that_a_reshard_leaves_alone_do_not_wait_for_it() {
 #[test]
 fn shards_split_apart_wait_each_for_the_shard_they_come_from() {
     let mut stream = Stream::new(&aggregated(), 2);
-    let keys: Vec<String> = (0..2).map(|shard| key_for(&stream.map, shard, 0)).collect();
+    let keys: Vec<String> = (0..2).map(|shard| key_for(&stream.map, shard)).collect();
     stream.service = Box::new(|number, records| {
         (stores(records), if number == 0 { Duration::from_secs(10) } else { RTT })
     });
@@ -790,8 +810,8 @@ fn time_for_fifty_keys(config: &ConfigBuilder, records: u64, failing_percent: u6
     (stream.now.since(start), stream.overtakes())
 }
 
-fn key_for(map: &ShardMap, shard: usize, skip: usize) -> String {
+fn key_for(map: &ShardMap, shard: usize) -> String {
     let key = (0..).map(|n| format!("key-{n}"));
     let mut of_shard = key.filter(|key| map.index_of(HashKey::of_partition_key(key)) == shard);
-    of_shard.nth(skip).unwrap()
+    of_shard.next().expect("endless")
 }

@@ -113,12 +113,12 @@ impl<T> Batcher<T> {
             lane.queue.pop_front(&self.pool, bytes);
             lane.counters.bytes_sent += bytes as u64;
             let entry = self.pool.remove(id);
-            let shared = matches!(entry.content, Content::Aggregate(_));
+            let keeps_no_company = by_lane && matches!(entry.content, Content::Aggregate(_));
             if by_lane {
                 keys.insert(entry.hash_key);
             }
             self.add_to(request, index, entry, bytes);
-            if by_lane && shared {
+            if keeps_no_company {
                 return Stop::LaneExhausted;
             }
         }

@@ -201,12 +201,13 @@ impl<T> Batcher<T> {
 
     /// A request to send now. Built at the last moment, so ask only when it can be sent at once; ask until `None`.
     pub fn poll_request(&mut self) -> Option<Request<T>> {
-        let mut request = self.fill();
-        while request.is_none() && self.give_turns() {
-            request = self.fill();
+        loop {
+            let request = self.fill();
+            if request.is_some() || !self.give_turns() {
+                self.finish();
+                return request;
+            }
         }
-        self.finish();
-        request
     }
 
     /// Something the caller should know; ask until `None`.

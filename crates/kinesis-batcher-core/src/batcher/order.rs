@@ -21,6 +21,7 @@ use crate::shard_map::ShardMap;
 use crate::time::Timestamp;
 
 use super::Batcher;
+use super::misplaced::Misplaced;
 
 /// What of a lane may be on its way at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,7 +321,7 @@ impl<T> Batcher<T> {
 
     fn count_aside(&self) -> BTreeMap<u32, u32> {
         let mut aside = BTreeMap::new();
-        for entry in self.quarantine.entries().chain(self.misplaced.iter().map(|kept| kept.entry())) {
+        for entry in self.quarantine.entries().chain(self.misplaced.iter().map(Misplaced::entry)) {
             *aside.entry(self.lane_of(entry.hash_key)).or_default() += 1;
         }
         aside
