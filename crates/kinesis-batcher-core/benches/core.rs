@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kinesis_batcher_core::{
-    Batcher, Bytes, Config, Event, HashKey, Record, RecordOutcome, Response, ShardMap, Timestamp,
+    Batcher, Bytes, Config, Event, HashKey, Ordering, Record, RecordOutcome, Response, ShardMap, Timestamp,
 };
 
 const RECORDS: usize = 20_000;
@@ -39,12 +39,21 @@ fn floor(c: &mut Criterion) {
 
 fn core(c: &mut Criterion) {
     let keys = keys();
+    let few: Vec<String> = (0..RECORDS).map(|n| format!("customer-{:013}", n % 50)).collect();
+    let ordered = Ordering::PartitionKey;
     let mut group = c.benchmark_group("core");
     group.throughput(Throughput::Elements(RECORDS as u64));
-    for (name, shards, aggregation) in
-        [("16 shards", 16, false), ("10000 shards", 10_000, false), ("16 shards, aggregated", 16, true)]
-    {
-        let mut producer = Producer::new(shards, aggregation, &keys);
+    for (name, shards, aggregation, ordering, keys) in [
+        ("16 shards", 16, false, Ordering::None, &keys),
+        ("16 shards, ordered", 16, false, ordered, &keys),
+        ("10000 shards", 10_000, false, Ordering::None, &keys),
+        ("16 shards, aggregated", 16, true, Ordering::None, &keys),
+        ("16 shards, aggregated, ordered", 16, true, ordered, &keys),
+        ("16 shards, 50 keys", 16, false, Ordering::None, &few),
+        ("16 shards, 50 keys, ordered", 16, false, ordered, &few),
+    ] {
+        let config = Config::builder().aggregation(aggregation).ordering(ordering);
+        let mut producer = Producer::new(shards, &config.build().expect("the settings are valid"), keys);
         group.bench_function(name, |b| {
             b.iter(|| {
                 for (number, key) in keys.iter().enumerate() {
@@ -70,8 +79,7 @@ struct Producer {
 }
 
 impl Producer {
-    fn new(shards: u32, aggregation: bool, keys: &[String]) -> Self {
-        let config = Config::builder().aggregation(aggregation).build().expect("the defaults are valid");
+    fn new(shards: u32, config: &Config, keys: &[String]) -> Self {
         let map = ShardMap::uniform(NonZeroU32::new(shards).expect("a stream has a shard"));
         let stored = |key: &String| RecordOutcome::Stored {
             shard_id: map.shards()[map.index_of(HashKey::of_partition_key(key))].id.clone(),
@@ -79,7 +87,7 @@ impl Producer {
         };
         Self {
             outcomes: keys.iter().map(stored).collect(),
-            batcher: Batcher::new(config, map, 1, Timestamp::ZERO),
+            batcher: Batcher::new(config.clone(), map, 1, Timestamp::ZERO),
             now: 0,
             delivered: 0,
         }

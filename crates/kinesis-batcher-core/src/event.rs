@@ -84,6 +84,7 @@ impl fmt::Display for Failure {
             FailureReason::PartitionKeyMissing => {
                 f.write_str("it has no partition key, and the stream now needs one")
             }
+            FailureReason::OrderImpossible => f.write_str(ORDER_IMPOSSIBLE),
             FailureReason::Aborted => f.write_str("stopped before it was delivered"),
         };
         told?;
@@ -117,6 +118,9 @@ pub enum FailureReason {
     },
     /// It has no partition key and the stream's distribution changed from `AUTO` while it waited.
     PartitionKeyMissing,
+    /// The stream's distribution changed to `AUTO` while it waited, and order was asked for, which such a stream does
+    /// not keep.
+    OrderImpossible,
     /// [`abort`](crate::Batcher::abort) was called.
     Aborted,
 }
@@ -152,6 +156,8 @@ pub enum PushErrorReason {
     PartitionKeyMissing,
     /// It is an aggregate already, and the configuration refuses those.
     AlreadyAggregated,
+    /// [Order](crate::Ordering) was asked for, and the stream has `AUTO` record distribution, which keeps none.
+    OrderImpossible,
     /// [`close`](crate::Batcher::close) or [`abort`](crate::Batcher::abort) was called.
     Closed,
 }
@@ -176,6 +182,7 @@ impl fmt::Display for PushErrorReason {
                 f.write_str("the record has no partition key, and the stream does not spread records itself")
             }
             Self::AlreadyAggregated => f.write_str("the record is an aggregate already"),
+            Self::OrderImpossible => f.write_str(ORDER_IMPOSSIBLE),
             Self::Closed => f.write_str("the producer is closed"),
         }
     }
@@ -190,3 +197,5 @@ impl<T> fmt::Display for PushError<T> {
 }
 
 impl<T: fmt::Debug> core::error::Error for PushError<T> {}
+
+const ORDER_IMPOSSIBLE: &str = "records cannot be kept in order: the stream spreads them over its shards itself (AUTO record distribution)";

@@ -20,6 +20,8 @@ pub(crate) struct Lane<T> {
     /// What the next records are added to, behind the queue; only with aggregation.
     pub(crate) open: Option<Box<OpenAggregate<T>>>,
     pub(crate) state: LaneState,
+    /// Nothing is taken, for the sake of order, until earlier records have come back.
+    pub(crate) must_wait: bool,
     /// Neighbours in the list that `state` names.
     pub(crate) previous: u32,
     pub(crate) next: u32,
@@ -63,6 +65,8 @@ pub(crate) enum LaneState {
     Due,
     /// Records wait for a limit or a back-off.
     Blocked,
+    /// Records wait for earlier ones to come back; only for the sake of order.
+    Awaiting,
     /// The shard is gone; only requests on their way still name the lane.
     Retired,
 }
@@ -101,6 +105,7 @@ impl<T> Lane<T> {
             queue: Queue::new(),
             open: None,
             state: LaneState::Idle,
+            must_wait: false,
             previous: u32::MAX,
             next: u32::MAX,
             due_at: Timestamp::MAX,

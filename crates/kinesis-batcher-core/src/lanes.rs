@@ -113,7 +113,7 @@ impl<T> Lanes<T> {
                 self.sendable_records += 1;
                 self.sendable_bytes += bytes as u64;
             }
-            LaneState::Blocked => {}
+            LaneState::Blocked | LaneState::Awaiting => {}
             LaneState::Filling | LaneState::Retired => unreachable!("{}", STRAY_LANE),
         }
     }
@@ -166,7 +166,7 @@ impl<T> Lanes<T> {
             LaneState::Due => &mut self.due,
             LaneState::Lingering => &mut self.lingering,
             LaneState::Filling => &mut self.filling,
-            LaneState::Blocked | LaneState::Idle => {
+            LaneState::Blocked | LaneState::Awaiting | LaneState::Idle => {
                 self.lanes[index as usize].state = LaneState::Idle;
                 return;
             }
@@ -250,6 +250,10 @@ impl<T> Lanes<T> {
         let Some((accepted_at, sequence)) = lane.oldest(pool) else { return };
         let due = self.is_due(now, accepted_at, sequence);
         let lane = &mut self.lanes[index as usize];
+        if lane.must_wait {
+            lane.state = LaneState::Awaiting;
+            return;
+        }
         if lane.blocked_until > now {
             lane.state = LaneState::Blocked;
             self.blocked.push(Reverse((lane.blocked_until, index)));

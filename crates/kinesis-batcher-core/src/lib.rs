@@ -67,10 +67,12 @@
 //! - **I8** No record is sent more often than allowed, nor handed out for sending after its time to live.
 //! - **I9** The same inputs give the same outputs.
 //! - **I10** A shard that may not be sent to never delays another.
+//! - **I11** With [`Ordering::PartitionKey`], records of one hash key are stored in the order of their pushes: among
+//!   those delivered, no first copy is stored before that of an earlier one. None is handed out for sending while an
+//!   earlier one of its key is held, unless both are in one aggregate.
 //! - **I12** Accepted = delivered + failed + held, always.
 //!
-//! (I11, order by partition key, belongs to a mode that is not in this version.) Property tests, scenario tests and
-//! debug assertions check them.
+//! Property tests, scenario tests and debug assertions check them.
 //!
 //! # Panics
 //!
@@ -105,6 +107,7 @@ mod gate;
 mod hash_key;
 mod histogram;
 mod histograms;
+mod key_chains;
 mod lane;
 mod lanes;
 pub mod limits;
@@ -122,7 +125,7 @@ mod time;
 
 pub use batcher::Batcher;
 pub use bytes::Bytes;
-pub use config::{AlreadyAggregated, Config, ConfigBuilder, ConfigError, ShardLimit};
+pub use config::{AlreadyAggregated, Config, ConfigBuilder, ConfigError, Ordering, ShardLimit};
 pub use deadline::{Deadline, DeadlineReason};
 pub use error_code::{ErrorClass, ErrorCode, ServiceError};
 pub use event::{Event, Failure, FailureReason, PushError, PushErrorReason, Receipt};

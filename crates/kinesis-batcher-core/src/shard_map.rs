@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 use crate::hash_key::HashKey;
 use crate::limits::{RECORD_BYTES_MAX_CEILING, RECORD_BYTES_MAX_DEFAULT};
@@ -142,6 +142,11 @@ impl ShardMap {
             return 0..0;
         }
         self.index_of(shard.first)..self.index_of(shard.last) + 1
+    }
+
+    /// The keys of the shard with this index; all of them where the shards are not known.
+    pub(crate) fn range_of(&self, index: usize) -> RangeInclusive<HashKey> {
+        self.shards().get(index).map_or(HashKey::MIN..=HashKey::MAX, |shard| shard.first..=shard.last)
     }
 
     fn of(kind: Kind) -> Self {

@@ -7,7 +7,10 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kinesis_batcher_core::{Batcher, Bytes, Config, Record, RequestError, ShardLimit, ShardMap, Timestamp};
+use kinesis_batcher_core::{
+    Batcher, Bytes, Config, ConfigBuilder, Ordering as Order, Record, RequestError, ShardLimit, ShardMap,
+    Timestamp,
+};
 
 struct Counting;
 
@@ -41,22 +44,28 @@ const KEY: usize = 22;
 #[test]
 fn a_buffered_record_costs_at_most_128_bytes_more_than_it_holds_and_an_outage_costs_nothing() {
     let count_only = ShardMap::count_only(NonZeroU32::new(16).unwrap());
-    let overhead = overhead_and_outage(false, count_only);
+    let plain = Config::builder();
+    let overhead = overhead_and_outage(plain.clone(), count_only.clone());
     println!("a buffered record costs {overhead} bytes besides its payload and key");
     assert!(overhead <= 128, "a buffered record costs {overhead} bytes besides its payload and key");
 
-    let overhead = overhead_and_outage(true, ShardMap::uniform(NonZeroU32::new(16).unwrap()));
+    let known = ShardMap::uniform(NonZeroU32::new(16).unwrap());
+    let overhead = overhead_and_outage(plain.clone().aggregation(true), known);
     println!("a record in an aggregate costs {overhead} bytes besides its payload and key");
     assert!(overhead <= 128, "a record in an aggregate costs {overhead} bytes besides its payload and key");
+
+    // The worst case: a key for each.
+    let overhead = overhead_and_outage(plain.ordering(Order::PartitionKey), count_only);
+    println!("a record that is alone of its ordered key costs {overhead} bytes besides its payload and key");
+    assert!(overhead <= 176, "a record of an ordered key costs {overhead} bytes besides its payload and key");
 }
 
-fn overhead_and_outage(aggregation: bool, map: ShardMap) -> usize {
-    let config = Config::builder()
+fn overhead_and_outage(config: ConfigBuilder, map: ShardMap) -> usize {
+    let config = config
         .buffer_records_max(RECORDS * 2)
         .shard_limit(ShardLimit::Off)
         .time_to_live(None)
         .linger(Duration::from_secs(1))
-        .aggregation(aggregation)
         .build()
         .expect("the settings are valid");
     let mut now = Timestamp::ZERO;

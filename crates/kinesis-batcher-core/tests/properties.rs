@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use kinesis_aggregation::{Decoded, decode};
 use kinesis_batcher_core::{
-    Batcher, Config, Event, HashKey, Record, RecordOutcome, Request, RequestError, Response, ServiceError,
-    Shard, ShardLimit, ShardMap, Timestamp,
+    Batcher, Config, Event, HashKey, Ordering, Record, RecordOutcome, Request, RequestError, Response,
+    ServiceError, Shard, ShardLimit, ShardMap, Timestamp,
 };
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Push { key: u16, bytes: u32 },
+    Push { key: u16, explicit: Option<u128>, bytes: u32 },
     Wait { micros: u32 },
     WaitForDeadline,
     StepBack { micros: u32 },
@@ -21,6 +21,7 @@ enum Op {
     Flush,
     Reshard { cuts: Vec<u128> },
     CountOnly { shards: u32 },
+    Auto { shards: u32 },
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ enum Answer {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        12 => (any::<u16>(), prop_oneof![8u32..200, 8u32..300_000]).prop_map(|(key, bytes)| Op::Push { key, bytes }),
+        12 => push(),
         3 => (0u32..300_000).prop_map(|micros| Op::Wait { micros }),
         3 => Just(Op::WaitForDeadline),
         1 => (0u32..1_000_000).prop_map(|micros| Op::StepBack { micros }),
@@ -43,7 +44,17 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Flush),
         1 => prop::collection::vec(1u128.., 0..5).prop_map(|cuts| Op::Reshard { cuts }),
         1 => (1u32..9).prop_map(|shards| Op::CountOnly { shards }),
+        1 => (1u32..9).prop_map(|shards| Op::Auto { shards }),
     ]
+}
+
+fn push() -> impl Strategy<Value = Op> {
+    (
+        prop_oneof![1 => any::<u16>(), 2 => 0u16..6],
+        prop::option::weighted(0.2, (0u128..4).prop_map(|quarter| quarter << 126)),
+        prop_oneof![8u32..200, 8u32..300_000],
+    )
+        .prop_map(|(key, explicit, bytes)| Op::Push { key, explicit, bytes })
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -74,6 +85,7 @@ fn config() -> impl Strategy<Value = Config> {
         prop::option::of(1u32..5),
         (10_000usize..2_000_000, 1usize..400),
         (any::<bool>(), 1_024usize..20_000, 1usize..50),
+        prop_oneof![Just(Ordering::None), Just(Ordering::PartitionKey)],
     )
         .prop_map(
             |(
@@ -86,6 +98,7 @@ fn config() -> impl Strategy<Value = Config> {
                 attempts,
                 (buffer, buffer_records),
                 (aggregation, aggregate_bytes, aggregate_records),
+                ordering,
             )| {
                 Config::builder()
                     .linger(Duration::from_micros(linger))
@@ -100,6 +113,7 @@ fn config() -> impl Strategy<Value = Config> {
                     .aggregation(aggregation)
                     .aggregate_bytes_max(aggregate_bytes)
                     .aggregate_records_max(aggregate_records)
+                    .ordering(ordering)
                     .build()
                     .expect("each range above is within the allowed")
             },
@@ -117,6 +131,11 @@ struct Model {
     ended: BTreeSet<u64>,
     attempts: BTreeMap<u64, u32>,
     rejected: BTreeMap<u64, u32>,
+    /// Each tag's hash key.
+    keys: BTreeMap<u64, HashKey>,
+    /// What the service has stored, in the order of its first copies.
+    stored: Vec<u64>,
+    delivered: BTreeSet<u64>,
     drained: bool,
     /// All that came out, to compare two runs.
     log: String,
@@ -137,6 +156,9 @@ impl Model {
             ended: BTreeSet::new(),
             attempts: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            stored: vec![],
+            delivered: BTreeSet::new(),
             drained: false,
             log: String::new(),
             generation: 0,
@@ -145,7 +167,7 @@ impl Model {
 
     fn run(&mut self, op: &Op) {
         match op {
-            Op::Push { key, bytes } => self.push(*key, *bytes as usize),
+            Op::Push { key, explicit, bytes } => self.push(*key, *explicit, *bytes as usize),
             Op::Wait { micros } => self.wait(Duration::from_micros(u64::from(*micros))),
             Op::WaitForDeadline => self.wait_for_deadline(),
             Op::StepBack { micros } => {
@@ -161,19 +183,27 @@ impl Model {
                 let shards = NonZeroU32::new(*shards).expect("the strategy starts at one");
                 self.batcher.handle_shard_map(self.now, ShardMap::count_only(shards));
             }
+            Op::Auto { shards } => {
+                let shards = NonZeroU32::new(*shards).expect("the strategy starts at one");
+                self.batcher.handle_shard_map(self.now, ShardMap::auto(shards));
+            }
         }
         self.poll();
     }
 
-    fn push(&mut self, key: u16, bytes: usize) {
+    fn push(&mut self, key: u16, explicit: Option<u128>, bytes: usize) {
         let tag = self.next_tag;
         let mut data = tag.to_be_bytes().to_vec();
         data.resize(bytes, 0);
-        let record = Record::new(format!("{key}").as_str(), data).expect("a valid record");
-        let size = record.bytes();
+        let mut record = Record::new(format!("{key}").as_str(), data).expect("a valid record");
+        if let Some(key) = explicit {
+            record = record.with_explicit_hash_key(HashKey::new(key));
+        }
+        let (size, hash_key) = (record.bytes(), record.hash_key());
         match self.batcher.push(self.now, record, tag) {
             Ok(()) => {
                 self.next_tag += 1;
+                self.keys.insert(tag, hash_key);
                 self.held.insert(tag, (self.now, size));
             }
             Err(refused) => assert_eq!((refused.tag, refused.record.bytes()), (tag, size), "goods come back"),
@@ -231,7 +261,31 @@ impl Model {
                 *self.rejected.entry(tag).or_default() += 1;
             }
         }
+        self.store(&request, &outcome, which as u64);
         self.batcher.handle_response(self.now, request, outcome);
+    }
+
+    /// What the service has stored of the request. Where the reply does not tell, anything may be.
+    fn store(&mut self, request: &Request<u64>, outcome: &Result<Response, RequestError>, seed: u64) {
+        for (index, record) in request.records().enumerate() {
+            let tags = tags_of(record.data());
+            let told = match outcome {
+                Ok(response) if response.outcomes.len() == request.len() => match &response.outcomes[index] {
+                    RecordOutcome::Stored { .. } => Some(true),
+                    RecordOutcome::Unknown => None,
+                    _ => Some(false),
+                },
+                Err(error) if !error.is_outcome_unknown() => Some(false),
+                _ => None,
+            };
+            if told.unwrap_or((tags[0] ^ seed) % 2 == 0) {
+                for tag in tags {
+                    if !self.stored.contains(&tag) {
+                        self.stored.push(tag);
+                    }
+                }
+            }
+        }
     }
 
     fn outcome(&self, tag: u64, seed: u64) -> RecordOutcome {
@@ -282,13 +336,13 @@ impl Model {
     }
 
     fn poll(&mut self) {
+        self.poll_events();
         while let Some(request) = self.batcher.poll_request() {
+            self.poll_events();
             self.check_request(&request);
             self.in_flight.push((self.now, request));
         }
-        while let Some(event) = self.batcher.poll_event() {
-            self.check_event(event);
-        }
+        self.poll_events();
         let stats = self.batcher.stats();
         let held_bytes: usize = self.held.values().map(|(_, bytes)| bytes).sum();
         assert_eq!(
@@ -327,6 +381,13 @@ impl Model {
         }
     }
 
+    /// Before requests too: a record that has ended lets the next of its key go.
+    fn poll_events(&mut self) {
+        while let Some(event) = self.batcher.poll_event() {
+            self.check_event(event);
+        }
+    }
+
     fn check_request(&mut self, request: &Request<u64>) {
         assert!(
             self.in_flight.len() < self.config.in_flight_requests_max(),
@@ -342,6 +403,7 @@ impl Model {
         for record in request.records() {
             if let (Decoded::Aggregate(aggregate), Some(outer)) =
                 (decode(record.data()), record.explicit_hash_key())
+                && !self.batcher.shard_map().is_auto()
             {
                 let map = self.batcher.shard_map();
                 let shard =
@@ -352,6 +414,9 @@ impl Model {
                     "each member belongs to the shard that it is sent to"
                 );
             }
+        }
+        if self.config.ordering() == Ordering::PartitionKey {
+            self.check_order(request);
         }
         for tag in request.records().flat_map(|record| tags_of(record.data())) {
             let (accepted_at, _) = self.held[&tag];
@@ -372,11 +437,40 @@ impl Model {
         self.log.push_str(&format!("{:?} {request:?}\n", self.now));
     }
 
+    /// I11 at its root: whatever is sent of a key are the oldest that are held of it, all in one Kinesis record.
+    fn check_order(&self, request: &Request<u64>) {
+        for record in request.records() {
+            let tags = tags_of(record.data());
+            for (position, tag) in tags.iter().enumerate() {
+                let earlier =
+                    self.held.keys().filter(|held| *held < tag && self.keys[*held] == self.keys[tag]);
+                let missing = earlier.copied().find(|earlier| !tags[..position].contains(earlier));
+                assert_eq!(
+                    missing, None,
+                    "I11: record {tag} is sent while an earlier one of its key is held"
+                );
+            }
+        }
+    }
+
+    /// I11 as the service sees it.
+    fn check_storage(&self) {
+        let mut last_of_key = BTreeMap::new();
+        for tag in self.stored.iter().filter(|tag| self.delivered.contains(tag)) {
+            let last = last_of_key.insert(self.keys[tag], *tag);
+            assert!(last < Some(*tag), "I11: record {tag} is stored after {last:?} of the same key");
+        }
+    }
+
     fn check_event(&mut self, event: Event<u64>) {
         assert!(!self.drained, "nothing follows Drained");
         self.log.push_str(&format!("{:?} {event:?}\n", self.now));
         match event {
-            Event::Delivered { tag, .. } => self.end(tag),
+            Event::Delivered { tag, .. } => {
+                assert!(self.stored.contains(&tag), "what is delivered is stored");
+                self.delivered.insert(tag);
+                self.end(tag);
+            }
             Event::Failed { tag, record, .. } => {
                 assert_eq!(tag_of(record.data()), tag, "a record comes back with its own tag");
                 self.end(tag);
@@ -410,13 +504,17 @@ impl Model {
                 self.wait_for_deadline();
             } else {
                 let (_, request) = self.in_flight.remove(0);
-                let response = self.stored_where_it_belongs(&request);
-                self.batcher.handle_response(self.now, request, Ok(response));
+                let outcome = Ok(self.stored_where_it_belongs(&request));
+                self.store(&request, &outcome, 0);
+                self.batcher.handle_response(self.now, request, outcome);
                 self.poll();
             }
         }
         assert_eq!(self.ended.len() as u64, self.next_tag, "I1: every accepted tag came back");
         assert!(self.batcher.poll_timeout().is_none());
+        if self.config.ordering() == Ordering::PartitionKey {
+            self.check_storage();
+        }
     }
 }
 

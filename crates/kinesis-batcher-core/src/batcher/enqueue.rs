@@ -9,6 +9,7 @@ use crate::event::PushErrorReason;
 use crate::lane::Held;
 use crate::record::Record;
 
+use super::order::Unit;
 use super::{Batcher, Phase};
 
 /// How a record travels.
@@ -33,6 +34,9 @@ impl<T> Batcher<T> {
         let bytes_max = self.map.record_bytes_max().min(self.buffer.bytes_max());
         if bytes > bytes_max {
             return Err(PushErrorReason::TooLarge { bytes, bytes_max });
+        }
+        if self.is_order_impossible() {
+            return Err(PushErrorReason::OrderImpossible);
         }
         let carriage = self.carriage(record)?;
         let shard: Option<Held> = (self.lane_of_shard.len() > 1).then(|| self.lanes.lane(lane).held);
@@ -96,7 +100,11 @@ impl<T> Batcher<T> {
         // Members that were accepted at much the same time expire at much the same time: what has lingered is closed,
         // though it waits for a limit or an outage.
         let oldest = self.lanes.lane(lane).open.as_ref().and_then(|open| open.oldest());
-        if oldest.is_some_and(|(accepted_at, sequence)| self.lanes.is_due(self.now, accepted_at, sequence)) {
+        // Not where the lane is the unit of order: it sends one aggregate at a time, and small ones would pile up.
+        if self.order.unit != Unit::Lane
+            && oldest
+                .is_some_and(|(accepted_at, sequence)| self.lanes.is_due(self.now, accepted_at, sequence))
+        {
             self.close_aggregate(lane);
         }
         if self.lanes.lane(lane).open.is_none() {
@@ -126,6 +134,9 @@ impl<T> Batcher<T> {
     fn append(&mut self, lane: u32, entry: Entry<T>) {
         let bytes = entry.bytes();
         let id = self.pool.insert(entry);
+        if self.park(id) {
+            return;
+        }
         self.lanes.append(&mut self.pool, self.now, lane, id, bytes);
     }
 }

@@ -1,12 +1,15 @@
 //! Building requests.
 
-use crate::entry::{Entry, EntryId};
+use alloc::collections::BTreeSet;
+
+use crate::entry::{Content, Entry, EntryId};
 use crate::error_code::ServiceError;
 use crate::event::FailureReason;
 use crate::request::{Request, Run};
 use crate::time::Timestamp;
 
 use super::Batcher;
+use super::order::Unit;
 
 /// Why nothing more is taken from a lane.
 enum Stop {
@@ -81,7 +84,12 @@ impl<T> Batcher<T> {
 
     fn take_from_lane(&mut self, index: u32, request: &mut Request<T>) -> Stop {
         let time_to_live = self.config.time_to_live();
+        let by_lane = self.order.unit == Unit::Lane;
+        let mut keys = BTreeSet::new();
         loop {
+            if by_lane && !self.may_join(index, &keys) {
+                return Stop::LaneExhausted;
+            }
             let Some(id) = self.next_of_lane(index) else { return Stop::LaneExhausted };
             let lane = self.lanes.lane_mut(index);
             let entry = self.pool.entry(id);
@@ -107,7 +115,14 @@ impl<T> Batcher<T> {
             lane.queue.pop_front(&self.pool, bytes);
             lane.counters.bytes_sent += bytes as u64;
             let entry = self.pool.remove(id);
+            let keeps_no_company = by_lane && matches!(entry.content, Content::Aggregate(_));
+            if by_lane {
+                keys.insert(entry.hash_key);
+            }
             self.add_to(request, index, entry, bytes);
+            if keeps_no_company {
+                return Stop::LaneExhausted;
+            }
         }
     }
 
@@ -156,6 +171,7 @@ impl<T> Batcher<T> {
             Ok(())
         });
         for entry in group.unwrap_or_default() {
+            self.note_brought_back(entry.hash_key);
             let (lane, bytes) = (self.lane_of(entry.hash_key), entry.bytes());
             let state = self.lanes.lane_mut(lane);
             state.held.add(entry.held());
@@ -175,6 +191,7 @@ impl<T> Batcher<T> {
             self.config.attempts_max().is_none_or(|max| entry.attempts <= max),
             "I8: a record that was sent as often as allowed has failed"
         );
+        debug_assert!(self.is_ahead(&entry), "I11: what is sent is ahead of all others of its key");
         request.bytes += bytes;
         request.entries.push(entry);
     }
@@ -185,7 +202,9 @@ impl<T> Batcher<T> {
             return;
         }
         let entries = u32::try_from(entries).expect("a request has at most 500 records");
+        let by_lane = self.order.unit == Unit::Lane;
         let state = self.lanes.lane_mut(lane);
+        state.must_wait = by_lane;
         state.counters.records_sent += u64::from(entries);
         match request.runs.last_mut() {
             Some(last) if last.lane == lane => last.entries += entries,
@@ -244,7 +263,9 @@ impl<T> Batcher<T> {
         let time_to_live = self.config.time_to_live();
         for entry in self.quarantine.extract(|entry| entry.is_expired(now, time_to_live), time_to_live) {
             let last_error = self.last_error.clone();
+            self.note_brought_back(entry.hash_key);
             if let Some(rest) = self.fail_expired(entry, last_error) {
+                self.note_set_aside(rest.hash_key);
                 self.quarantine.put_back(rest, time_to_live);
             }
         }

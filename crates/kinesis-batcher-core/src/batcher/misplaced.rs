@@ -26,6 +26,12 @@ pub(super) struct Misplaced<T> {
     kept_until: Timestamp,
 }
 
+impl<T> Misplaced<T> {
+    pub(super) fn entry(&self) -> &Entry<T> {
+        &self.entry
+    }
+}
+
 impl<T> Batcher<T> {
     /// A shard stored an entry of this lane.
     #[inline]
@@ -51,8 +57,11 @@ impl<T> Batcher<T> {
         }
         let kept_until = self.now.after(MAP_AWAITED_MAX).min(entry.expires_at(self.config.time_to_live()));
         match self.place(Misplaced { entry, stored_by, sequence_number, kept_until }) {
-            Some(unknown) if kept_until <= self.now => self.send_again(unknown),
+            Some(unknown) if kept_until <= self.now || self.has_no_lane_to_wait(&unknown.entry) => {
+                self.send_again(unknown);
+            }
             Some(unknown) => {
+                self.note_set_aside(unknown.entry.hash_key);
                 self.misplaced_until = self.misplaced_until.min(kept_until);
                 self.misplaced.push(unknown);
                 self.ask_for_a_map();
@@ -125,6 +134,7 @@ impl<T> Batcher<T> {
             kept.iter().map(|misplaced| misplaced.kept_until).fold(Timestamp::MAX, Timestamp::min);
         self.misplaced = kept;
         for misplaced in over {
+            self.note_brought_back(misplaced.entry.hash_key);
             self.send_again(misplaced);
         }
     }

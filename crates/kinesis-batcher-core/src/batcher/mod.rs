@@ -3,6 +3,7 @@
 mod enqueue;
 mod fill;
 mod misplaced;
+mod order;
 mod reshard;
 mod settle;
 mod timeouts;
@@ -34,6 +35,7 @@ use crate::stats::{ShardStats, Stats};
 use crate::time::Timestamp;
 
 use misplaced::Misplaced;
+use order::Order;
 use reshard::Staleness;
 
 /// A Kinesis producer without I/O: records in, requests and events out.
@@ -60,6 +62,7 @@ pub struct Batcher<T> {
     misplaced: Vec<Misplaced<T>>,
     /// The earliest end of their wait, so that no call looks at each.
     misplaced_until: Timestamp,
+    order: Order,
     /// Counts the maps taken in.
     map_version: u64,
     /// The last failure of a whole request, told with records that expire.
@@ -105,6 +108,7 @@ impl<T> Batcher<T> {
             staleness: Staleness::new(),
             misplaced: Vec::new(),
             misplaced_until: Timestamp::MAX,
+            order: Order::new(&config),
             map_version: 0,
             last_error: None,
             rng: Rng::new(seed),
@@ -123,7 +127,8 @@ impl<T> Batcher<T> {
     ///
     /// # Errors
     /// [`PushError`] gives record and tag back with the reason: the buffer, or the shard's share of it, is full; the
-    /// record is too large for the stream; it has no partition key and needs one; the batcher is closed.
+    /// record is too large for the stream; it has no partition key and needs one; the stream cannot keep the order
+    /// that was asked for; the batcher is closed.
     pub fn push(&mut self, now: Timestamp, record: Record, tag: T) -> Result<(), PushError<T>> {
         self.observe(now);
         let lane = self.lane_of(record.hash_key);
@@ -157,6 +162,7 @@ impl<T> Batcher<T> {
         self.phase = self.phase.max(Phase::Aborted);
         let mut queued = self.quarantine.extract(|_| true, None);
         queued.extend(self.take_misplaced());
+        queued.extend(self.take_parked());
         for index in 0..self.lane_of_shard.len() {
             let lane = self.lane_of_shard[index];
             let ids = self.take_queue(lane);
@@ -166,6 +172,7 @@ impl<T> Batcher<T> {
         for entry in queued {
             self.fail(entry, &FailureReason::Aborted);
         }
+        self.recount_aside();
         self.finish();
     }
 
@@ -198,9 +205,13 @@ impl<T> Batcher<T> {
 
     /// A request to send now. Built at the last moment, so ask only when it can be sent at once; ask until `None`.
     pub fn poll_request(&mut self) -> Option<Request<T>> {
-        let request = self.fill();
-        self.finish();
-        request
+        loop {
+            let request = self.fill();
+            if request.is_some() || !self.give_turns() {
+                self.finish();
+                return request;
+            }
+        }
     }
 
     /// Something the caller should know; ask until `None`.
@@ -253,8 +264,9 @@ impl<T> Batcher<T> {
 
     /// What is known of each open shard, in the order of their keys; of the stream as one where they are not known.
     pub fn shard_stats(&self) -> impl Iterator<Item = ShardStats> {
-        self.lane_of_shard.iter().map(|&lane| {
+        self.lane_of_shard.iter().enumerate().map(|(index, &lane)| {
             let lane = self.lanes.lane(lane);
+            let oldest = lane.oldest(&self.pool).map(|(accepted_at, _)| accepted_at);
             let rates = lane.limits.as_ref().map(Limits::rates);
             ShardStats {
                 shard_id: lane.shard_id.clone(),
@@ -268,7 +280,7 @@ impl<T> Batcher<T> {
                 records_per_second: rates.map(|rates| rates.records.units()),
                 bytes_per_second: rates.map(|rates| rates.bytes.units()),
                 blocked_until: Some(lane.blocked_until).filter(|&until| until > self.now),
-                oldest_accepted_at: lane.oldest(&self.pool).map(|(accepted_at, _)| accepted_at),
+                oldest_accepted_at: oldest.into_iter().chain(self.oldest_parked(index)).min(),
             }
         })
     }
@@ -302,8 +314,14 @@ impl<T> Batcher<T> {
         self.lane_of_shard[self.map.index_of(key)]
     }
 
-    /// Lets a record, or all of an aggregate, go that will not be sent any more.
+    /// Lets a record, or all of an aggregate, go that will not be sent any more, and the next of its key go ahead.
     fn fail(&mut self, entry: Entry<T>, reason: &FailureReason) {
+        let key = entry.hash_key;
+        self.hand_back(entry, reason);
+        self.let_next_go(key);
+    }
+
+    fn hand_back(&mut self, entry: Entry<T>, reason: &FailureReason) {
         let held = entry.held();
         self.buffer.release(held);
         self.stats.records_failed += held.records;
@@ -314,7 +332,8 @@ impl<T> Batcher<T> {
             FailureReason::Aborted => &mut self.stats.records_aborted,
             FailureReason::Rejected(_)
             | FailureReason::TooLarge { .. }
-            | FailureReason::PartitionKeyMissing => &mut self.stats.records_rejected,
+            | FailureReason::PartitionKeyMissing
+            | FailureReason::OrderImpossible => &mut self.stats.records_rejected,
         };
         *counter += held.records;
         self.stats.records_possibly_duplicated += if entry.possible_duplicate { held.records } else { 0 };
@@ -327,6 +346,7 @@ impl<T> Batcher<T> {
 
     /// Ends every input: says what has become true, and checks what must be.
     fn finish(&mut self) {
+        self.give_turns();
         if self.phase < Phase::Closed && self.buffer.take_unblocked() {
             self.events.push_back(Event::Unblocked);
         }

@@ -17,6 +17,7 @@ use crate::shard_id::ShardId;
 use crate::shard_map::ShardMap;
 use crate::time::Timestamp;
 
+use super::order::Unit;
 use super::{Batcher, Phase};
 
 /// Whether the caller was told that its map is out of date, and when it may be told again.
@@ -113,6 +114,7 @@ impl<T> Batcher<T> {
                 moving.extend(self.take_queue(lane));
             }
         }
+        self.reorder(&old_map, &old_lanes);
         for &lane in known.values() {
             self.lanes.retire(lane);
         }
@@ -123,6 +125,7 @@ impl<T> Batcher<T> {
         }
         self.requarantine();
         self.place_misplaced();
+        self.recount_aside();
     }
 
     /// Puts entries where the present map sends them. Aggregates are divided where shards are.
@@ -140,17 +143,11 @@ impl<T> Batcher<T> {
                 routed.push((self.lane_of(part.hash_key), part.rank(), self.pool.insert(part)));
             }
         }
-        routed.sort_unstable();
-        for run in routed.chunk_by(|left, right| left.0 == right.0) {
-            let lane = run[0].0;
-            let ids: Vec<EntryId> = run.iter().map(|&(_, _, id)| id).collect();
-            for &id in &ids {
-                let held = self.pool.entry(id).held();
-                self.lanes.lane_mut(lane).held.add(held);
-            }
-            self.lanes.put_back(&mut self.pool, self.now, lane, &ids);
-            self.arm_expiry(lane);
+        for &(lane, _, id) in &routed {
+            let held = self.pool.entry(id).held();
+            self.lanes.lane_mut(lane).held.add(held);
         }
+        self.queue_routed(routed);
     }
 
     /// Takes all that waits in a lane; it stays in the pool, and off the lane's account.
@@ -219,7 +216,7 @@ impl<T> Batcher<T> {
     }
 
     /// Whether all of the entry may go to this lane under the present map.
-    fn is_of_lane(&self, entry: &Entry<T>, lane: u32) -> bool {
+    pub(super) fn is_of_lane(&self, entry: &Entry<T>, lane: u32) -> bool {
         if matches!(entry.content, Content::Record(_)) {
             return true;
         }
@@ -239,7 +236,16 @@ impl<T> Batcher<T> {
         }
         let time_to_live = self.config.time_to_live();
         let is_aggregate = |entry: &Entry<T>| matches!(entry.content, Content::Aggregate(_));
-        for entry in self.quarantine.extract(is_aggregate, time_to_live) {
+        let aggregates = self.quarantine.extract(is_aggregate, time_to_live);
+        if self.order.unit == Unit::Lane {
+            // Parts of one aggregate may share a key: they go one by one, through their lanes' queues.
+            for entry in &aggregates {
+                self.note_brought_back(entry.hash_key);
+            }
+            let ids: Vec<EntryId> = aggregates.into_iter().map(|entry| self.pool.insert(entry)).collect();
+            return self.route(&ids);
+        }
+        for entry in aggregates {
             for part in self.divide_by_lane(entry) {
                 self.quarantine.put_back(part, time_to_live);
             }
@@ -266,9 +272,13 @@ impl<T> Batcher<T> {
     fn fail_what_the_stream_no_longer_takes(&mut self) {
         let bytes_max = self.map.record_bytes_max();
         let key_needed = !self.map.is_auto();
+        let order_impossible = self.is_order_impossible();
         let reason = |entry: &Entry<T>| {
             if entry.bytes() > bytes_max {
                 return Some(FailureReason::TooLarge { bytes: entry.bytes(), bytes_max });
+            }
+            if order_impossible {
+                return Some(FailureReason::OrderImpossible);
             }
             (key_needed && entry.partition_key.is_empty() && matches!(entry.content, Content::Record(_)))
                 .then_some(FailureReason::PartitionKeyMissing)
@@ -282,13 +292,29 @@ impl<T> Batcher<T> {
             self.route(&stay);
             refused.extend(out.into_iter().map(|id| self.pool.remove(id)));
         }
-        refused.sort_unstable_by_key(|entry| entry.sequence);
-        for entry in refused {
-            if let Some(reason) = reason(&entry) {
-                self.fail(entry, &reason);
+        let parked = self.extract_parked(|entry| reason(entry).is_some());
+        let mut refused: Vec<(Entry<T>, Place)> = refused
+            .into_iter()
+            .map(|entry| (entry, Place::Ahead))
+            .chain(parked.into_iter().map(|entry| (entry, Place::Parked)))
+            .collect();
+        refused.sort_unstable_by_key(|(entry, _)| entry.sequence);
+        for (entry, place) in refused {
+            let Some(reason) = reason(&entry) else { continue };
+            match place {
+                Place::Ahead => self.fail(entry, &reason),
+                Place::Parked => self.hand_back(entry, &reason),
             }
         }
     }
+}
+
+/// Where a record stands among those of its key.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The next one goes when it ends.
+    Ahead,
+    Parked,
 }
 
 /// What is remembered of the attempts to send an entry.

@@ -20,6 +20,7 @@ impl<T> Batcher<T> {
     pub(super) fn settle(&mut self, request: Request<T>, outcome: Result<Response, RequestError>) {
         self.stats.records_in_flight -= request.user_records;
         self.histograms.request_duration.record(nanos_between(request.sent_at, self.now));
+        self.note_returned(&request.runs);
         match outcome {
             Ok(response) if response.outcomes.len() == request.entries.len() => {
                 self.settle_each(request, response);
@@ -202,6 +203,7 @@ impl<T> Batcher<T> {
         let alone = entries.len() == 1;
         let mut suspects = Vec::with_capacity(entries.len());
         let aborted = self.phase >= Phase::Aborted;
+        let order_impossible = self.is_order_impossible();
         self.end_each(entries, runs, map_version, |batcher, mut entry, _| {
             if alone {
                 batcher.fail(entry, &FailureReason::Rejected(error.clone()));
@@ -211,7 +213,10 @@ impl<T> Batcher<T> {
             entry.attempts -= 1;
             if aborted {
                 batcher.fail(entry, &FailureReason::Aborted);
+            } else if order_impossible {
+                batcher.fail(entry, &FailureReason::OrderImpossible);
             } else {
+                batcher.note_set_aside(entry.hash_key);
                 suspects.push(entry);
             }
         });
@@ -227,7 +232,7 @@ impl<T> Batcher<T> {
 
     #[inline]
     pub(super) fn deliver(&mut self, entry: Entry<T>, shard_id: ShardId, sequence_number: SequenceNumber) {
-        let held = entry.held();
+        let (held, key) = (entry.held(), entry.hash_key);
         self.buffer.release(held);
         self.stats.kinesis_records_delivered += 1;
         self.stats.records_delivered += held.records;
@@ -255,6 +260,7 @@ impl<T> Batcher<T> {
                 }
             }
         }
+        self.let_next_go(key);
     }
 
     /// Queues a record again, unless it has had its last chance.
@@ -268,6 +274,7 @@ impl<T> Batcher<T> {
         let rest = if expired { self.fail_expired(entry, Some(error.clone())) } else { Some(entry) };
         match rest {
             Some(entry) if self.phase >= Phase::Aborted => self.fail(entry, &FailureReason::Aborted),
+            Some(entry) if self.is_order_impossible() => self.fail(entry, &FailureReason::OrderImpossible),
             Some(entry) => again.push(self.pool.insert(entry)),
             None => {}
         }

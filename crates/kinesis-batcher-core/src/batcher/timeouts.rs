@@ -21,6 +21,7 @@ impl<T> Batcher<T> {
             self.give_up_on_maps();
             self.ask_again_for_a_map();
         }
+        self.give_turns();
     }
 
     /// Makes sure that the lane's oldest record will be seen when it expires.
