@@ -61,7 +61,7 @@ fn check_request(view: RequestView<'_>, batcher: &Batcher<u64>) -> Result<(), Br
             );
             return Err(Breach::of_record(number, what));
         }
-        match sent.partition_key {
+        match sent.partition_key() {
             None if map.is_auto() => {}
             None => {
                 return Err(Breach::of_record(

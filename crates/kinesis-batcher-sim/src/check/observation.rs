@@ -1,7 +1,8 @@
 //! What a checker is shown.
 
 use kinesis_batcher_core::{
-    Batcher, Deadline, Event, HashKey, PushErrorReason, Request, RequestError, Response, ShardMap, Stats,
+    Batcher, Deadline, Event, HashKey, PushErrorReason, Request, RequestError, RequestRecord, Response,
+    ShardMap, Stats,
 };
 
 use crate::service::{EntryReply, PutEntry};
@@ -192,15 +193,18 @@ pub struct RequestView<'a> {
     pub request: &'a Request<u64>,
     /// The record numbers in each of its Kinesis records.
     pub records: Records<'a>,
+    /// Bytes of data and partition key of each.
+    pub(crate) bytes: &'a [u32],
 }
 
 impl<'a> RequestView<'a> {
     /// Its Kinesis records, in order.
     pub fn sent(&self) -> impl ExactSizeIterator<Item = SentRecord<'a>> {
-        let records = self.records;
+        let Self { records, bytes, .. } = *self;
         self.request.records().enumerate().map(move |(index, sent)| SentRecord {
+            sent,
+            bytes: bytes[index],
             data: sent.data(),
-            partition_key: sent.partition_key(),
             explicit_hash_key: sent.explicit_hash_key(),
             numbers: records.of_entry(index),
         })
@@ -211,21 +215,27 @@ impl<'a> RequestView<'a> {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct SentRecord<'a> {
+    sent: RequestRecord<'a>,
+    bytes: u32,
     /// Its payload.
     pub data: &'a [u8],
-    /// Its partition key.
-    pub partition_key: Option<&'a str>,
     /// Its explicit hash key.
     pub explicit_hash_key: Option<HashKey>,
     /// The numbers of the records in it: one, or those of an aggregate in order.
     pub numbers: &'a [u64],
 }
 
-impl SentRecord<'_> {
+impl<'a> SentRecord<'a> {
+    /// Its partition key. It is looked at anew with each call, which takes its time.
+    #[must_use]
+    pub fn partition_key(&self) -> Option<&'a str> {
+        self.sent.partition_key()
+    }
+
     /// Bytes of data and partition key.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.data.len() + self.partition_key.map_or(0, str::len)
+        self.bytes as usize
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Members {
     numbers: Vec<u64>,
     /// Empty while each entry has exactly one.
     ends: Vec<u32>,
+    /// Bytes of data and partition key of each entry.
+    bytes: Vec<u32>,
 }
 
 impl Members {
@@ -70,7 +72,9 @@ impl Members {
     pub(super) fn read(&mut self, request: &Request<u64>) -> Result<(), usize> {
         self.numbers.clear();
         self.ends.clear();
+        self.bytes.clear();
         for (index, record) in request.records().enumerate() {
+            self.bytes.push((record.data().len() + record.partition_key().map_or(0, str::len)) as u32);
             match decode(record.data()) {
                 Decoded::Plain => self.numbers.push(number_of(record.data()).ok_or(index)?),
                 Decoded::Aggregate(aggregate) => {
@@ -94,6 +98,10 @@ impl Members {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> &[u32] {
+        &self.bytes
     }
 
     pub(super) fn as_records(&self) -> Records<'_> {

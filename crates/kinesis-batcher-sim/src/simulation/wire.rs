@@ -20,7 +20,9 @@ impl Simulation {
         if let Err(entry) = members.read(&request) {
             let what = format!("entry {entry} of request {number} holds nothing that was pushed");
             self.violated(Invariant::Honesty, Some(index as u32), Breach::new(what));
+            // Without its records nobody can make sense of the request, nor of what follows.
             self.is_over = true;
+            return;
         }
         let totals = &mut self.meter.totals;
         totals.requests += 1;
@@ -39,7 +41,12 @@ impl Simulation {
             let scene = Scene { now: self.now, clock: producer.clock.told(), ledger: &self.ledger };
             let requested = Observation::Requested {
                 producer: index as u32,
-                request: RequestView { number, request: &request, records: members.as_records() },
+                request: RequestView {
+                    number,
+                    request: &request,
+                    records: members.as_records(),
+                    bytes: members.bytes(),
+                },
                 batcher: &producer.batcher,
             };
             self.checkers.show(&scene, &requested);
@@ -129,7 +136,12 @@ impl Simulation {
             let clock = self.producers[index].clock.told();
             let answered = Observation::Answered {
                 producer,
-                request: RequestView { number, request: &request, records: members.as_records() },
+                request: RequestView {
+                    number,
+                    request: &request,
+                    records: members.as_records(),
+                    bytes: members.bytes(),
+                },
                 outcome: &outcome,
             };
             self.checkers.show(&Scene { now: self.now, clock, ledger: &self.ledger }, &answered);
