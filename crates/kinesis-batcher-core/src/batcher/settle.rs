@@ -296,7 +296,8 @@ impl<T> Batcher<T> {
         // What is left of an aggregate of which a part expired may be younger than those that were sent after it.
         let rank = |id: &EntryId| self.pool.entry(*id).rank();
         if !ids.is_sorted_by_key(rank) {
-            ids.sort_unstable_by_key(rank);
+            // Parts of one aggregate share its place: the sort keeps their order.
+            ids.sort_by_key(rank);
         }
         if map_version != self.map_version {
             self.route(ids);
