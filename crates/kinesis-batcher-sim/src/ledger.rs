@@ -62,6 +62,8 @@ pub struct RecordFacts {
     pub hash_key: HashKey,
     /// Whether `hash_key` was given and not computed.
     pub hash_key_is_explicit: bool,
+    /// Whether it is an aggregate already; its one member's data begin with the number.
+    pub is_aggregate: bool,
     /// Whether the service rejects every request with it.
     pub is_poison: bool,
     /// Whether the service stored it, whatever the producer learned of that.
@@ -78,6 +80,7 @@ impl RecordFacts {
             bytes,
             hash_key,
             hash_key_is_explicit: false,
+            is_aggregate: false,
             is_poison: false,
             is_stored: false,
             accepted: None,
@@ -101,6 +104,9 @@ impl fmt::Display for RecordFacts {
         write!(f, "key {}, {} B, hash {:?}", self.key, self.bytes, self.hash_key)?;
         if self.hash_key_is_explicit {
             f.write_str(" given")?;
+        }
+        if self.is_aggregate {
+            f.write_str(", aggregate")?;
         }
         if self.is_poison {
             f.write_str(", poison")?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinesis_batcher_core::{Config, ShardLimit};
+use kinesis_batcher_core::{AlreadyAggregated, Config, ShardLimit};
 
 use crate::faults::Faults;
 use crate::latency::Latency;
@@ -87,6 +87,9 @@ fn config(rng: &mut Rng) -> Config {
         2 => config.shard_limit(ShardLimit::Off),
         _ => config.shard_limit(ShardLimit::Percent(rng.magnitude(1, 1_000) as u16)),
     };
+    if rng.one_in(2) {
+        config = config.already_aggregated(AlreadyAggregated::Refuse);
+    }
     config = config.adaptive_rates(!rng.one_in(3));
     config.build().expect("each range above is within the allowed")
 }
@@ -166,6 +169,7 @@ fn workload(rng: &mut Rng, producers: u32, duration: Duration, auto: bool) -> Wo
         key_text: if rng.one_in(12) { KeyText::Long } else { KeyText::Short },
         explicit_hash_keys: if rng.one_in(3) { rng.magnitude(10_000, 1_000_000) as u32 } else { 0 },
         without_key: if auto && rng.one_in(2) { rng.magnitude(10_000, 1_000_000) as u32 } else { 0 },
+        aggregates: if rng.one_in(10) { rng.magnitude(10_000, 500_000) as u32 } else { 0 },
         poison: if rng.one_in(8) { rng.magnitude(1_000, 100_000) as u32 } else { 0 },
         pushes_together: rng.one_in(3),
         waiting_max: rng.magnitude(1, 100) as u32,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kinesis_batcher_core::{
-    Event, Failure, HashKey, Receipt, Record, RecordOutcome, RequestError, Response, SequenceNumber, ShardId,
-    ShardMap,
+    ErrorClass, Event, Failure, FailureReason, HashKey, Receipt, Record, RecordOutcome, RequestError,
+    Response, SequenceNumber, ShardId, ShardMap,
 };
 
 use super::per_producer::PerProducer;
@@ -26,6 +26,30 @@ struct State {
     told: Option<(ShardId, SequenceNumber)>,
     /// The producer was told of an attempt that it cannot know what was stored.
     in_doubt: bool,
+    /// The last thing that the service said against it.
+    verdict: Verdict,
+}
+
+/// What speaks against trying a record again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing.
+    #[default]
+    None,
+    /// It was rejected, and nothing else was in the request.
+    Rejected,
+    /// It, or its request, was refused for good.
+    Permanent,
+}
+
+impl Verdict {
+    fn of(class: ErrorClass, alone: bool) -> Self {
+        match class {
+            ErrorClass::Rejected if alone => Self::Rejected,
+            ErrorClass::Permanent => Self::Permanent,
+            _ => Self::None,
+        }
+    }
 }
 
 /// Where a record is.
@@ -105,14 +129,22 @@ impl ReceiptsAreTrue {
                                 state.told = Some((shard_id.clone(), sequence_number.clone()));
                             });
                         }
-                        RecordOutcome::Unknown => self.doubt(numbers),
-                        _ => {}
+                        RecordOutcome::Failed(error) => {
+                            let verdict = Verdict::of(error.code().class(), true);
+                            self.change(numbers, |state| state.verdict = verdict);
+                        }
+                        _ => self.doubt(numbers),
                     }
                 }
             }
             Ok(_) => self.doubt(request.records.all()),
-            Err(error) if error.is_outcome_unknown() => self.doubt(request.records.all()),
-            Err(_) => {}
+            Err(error) => {
+                let verdict = Verdict::of(error.class(), request.request.len() == 1);
+                self.change(request.records.all(), |state| state.verdict = verdict);
+                if error.is_outcome_unknown() {
+                    self.doubt(request.records.all());
+                }
+            }
         }
     }
 
@@ -185,10 +217,20 @@ impl ReceiptsAreTrue {
             let is_whole = record.bytes() == facts.bytes as usize
                 && record.hash_key() == facts.hash_key
                 && record.explicit_hash_key().is_some() == facts.hash_key_is_explicit
-                && record.data().starts_with(&number.to_le_bytes());
+                && (facts.is_aggregate || record.data().starts_with(&number.to_le_bytes()));
             if !is_whole {
                 return Err(Breach::of_record(number, "it is handed back as something else than was pushed"));
             }
+        }
+        let (verdict, needed) = match failure.reason {
+            FailureReason::Rejected(_) => (state.verdict, Verdict::Rejected),
+            FailureReason::Permanent(_) => (state.verdict, Verdict::Permanent),
+            _ => (Verdict::None, Verdict::None),
+        };
+        if verdict != needed {
+            let what =
+                format!("it is told to be {needed:?}, and what the service said of it alone is {verdict:?}");
+            return Err(Breach::of_record(number, what));
         }
         state.check_mark(number, failure.possibly_stored, 0)
     }

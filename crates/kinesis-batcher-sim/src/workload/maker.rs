@@ -1,6 +1,7 @@
 //! Makes records.
 
 use bytes::{Bytes, BytesMut};
+use kinesis_aggregation::AggregateBuilder;
 use kinesis_batcher_core::{HashKey, Record};
 
 use super::{KeySpace, Workload};
@@ -25,6 +26,8 @@ impl Maker {
         let bytes = self.workload.sizes.draw(&mut self.rng);
         let is_poison = self.rng.happens(self.workload.poison);
         let data = self.data(number, if is_poison { bytes.max(POISON_BYTES_MIN) } else { bytes }, is_poison);
+        let is_aggregate = self.rng.happens(self.workload.aggregates);
+        let data = if is_aggregate { aggregate_of(&data) } else { data };
         let record = if self.rng.happens(self.workload.without_key) {
             Record::without_partition_key(data).map(|record| (record, u32::MAX))
         } else {
@@ -44,6 +47,7 @@ impl Maker {
         }
         let mut facts = RecordFacts::new(producer, key, record.bytes() as u32, record.hash_key());
         facts.hash_key_is_explicit = record.explicit_hash_key().is_some();
+        facts.is_aggregate = is_aggregate;
         facts.is_poison = is_poison;
         (record, facts)
     }
@@ -62,6 +66,13 @@ impl Maker {
     }
 }
 
+/// An aggregate of one user record, as a program that aggregates by itself would push it.
+fn aggregate_of(data: &[u8]) -> Bytes {
+    let mut builder = AggregateBuilder::new(data.len() + ENVELOPE_BYTES_MAX);
+    builder.push("k", None, data, &[]).expect("the envelope of one record with a short key is small");
+    builder.finish()
+}
+
 /// The number of the record with this data.
 pub(crate) fn number_of(data: &[u8]) -> Option<u64> {
     data.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
@@ -70,4 +81,6 @@ pub(crate) fn number_of(data: &[u8]) -> Option<u64> {
 /// What the service chokes on; nothing else that is sent holds it.
 pub(crate) const POISON: &[u8] = b"\xFFpoison\xFF";
 const POISON_BYTES_MIN: usize = 8 + POISON.len();
+/// Magic, checksum, tags and lengths of one record take less than 50 bytes.
+const ENVELOPE_BYTES_MAX: usize = 100;
 const ARENA_BYTES: usize = 64 << 10;

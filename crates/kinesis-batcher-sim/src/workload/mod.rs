@@ -35,6 +35,8 @@ pub struct Workload {
     pub explicit_hash_keys: u32,
     /// Records without a partition key, in a million. Only streams with `AUTO` distribution take them.
     pub without_key: u32,
+    /// Records that are aggregates already, of one user record each, in a million.
+    pub aggregates: u32,
     /// Records that make the service reject every request with them, in a million. One in an aggregate makes it
     /// reject the aggregate.
     pub poison: u32,
@@ -55,6 +57,7 @@ impl Default for Workload {
             key_text: KeyText::Short,
             explicit_hash_keys: 0,
             without_key: 0,
+            aggregates: 0,
             poison: 0,
             pushes_together: false,
             waiting_max: 100,

@@ -39,7 +39,7 @@ impl Sizes {
                 }
             }
         };
-        // A partition key of 256 characters of four bytes each must fit beside it.
+        // A partition key of 256 characters of two bytes each, and the envelope of an aggregate, must fit beside it.
         (bytes as usize).clamp(BYTES_MIN, BYTES_MAX)
     }
 }
