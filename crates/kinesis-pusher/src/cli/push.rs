@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use kinesis_batcher_core::{Config, ConfigBuilder, ConfigError, ShardLimit};
+use kinesis_batcher_core::{Config, ConfigBuilder, Ordering, ShardLimit};
 
 use super::target::Target;
 use super::values::{OrNone, duration, duration_within, number, or_none, setting, size, whole};
@@ -87,6 +87,12 @@ pub(crate) struct DeliveryArgs {
     #[arg(long)]
     pub(crate) aggregate: bool,
 
+    /// In which order records are stored: 'none' promises none; with 'partition-key', those of one key stay in the
+    /// order of the input, whatever has to be sent again. Needs a --partition-key that records share. A key then gets
+    /// one record a round trip; with --aggregate, a shard gets one aggregate a round trip, which fills it up to 48 ms
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Order::None)]
+    pub(crate) order: Order,
+
     /// How long a record may wait for company before it is sent
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = setting(duration, ConfigBuilder::linger))]
     pub(crate) linger: Duration,
@@ -131,12 +137,17 @@ impl PushArgs {
     /// The producer's settings.
     ///
     /// # Errors
-    /// When settings that are right by themselves do not go together.
-    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+    /// In the user's words, when settings that are right by themselves do not go together.
+    pub(crate) fn config(&self) -> Result<Config, String> {
+        // Whoever asks for order believes to have it, and a key a record orders nothing.
+        if self.delivery.order == Order::PartitionKey && matches!(self.input.partition_key, KeySpec::Random) {
+            return Err(ORDER_OF_RANDOM_KEYS.to_owned());
+        }
         let request_bytes = self.local.map_or(REQUEST_BYTES, |_| LOCAL_REQUEST_BYTES);
         let DeliveryArgs { linger, in_flight, buffer_bytes, buffer_records, .. } = self.delivery;
         Config::builder()
             .aggregation(self.delivery.aggregate)
+            .ordering(self.delivery.order.into())
             .linger(linger)
             .in_flight_requests_max(in_flight)
             .buffer_bytes_max(buffer_bytes)
@@ -146,6 +157,7 @@ impl PushArgs {
             .time_to_live(self.delivery.time_to_live.0)
             .attempts_max(self.delivery.attempts.0)
             .build()
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -186,6 +198,23 @@ pub(crate) enum OnBadRecord {
     Fail,
 }
 
+/// `--order`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it, and a doc comment would become help text")]
+pub(crate) enum Order {
+    None,
+    PartitionKey,
+}
+
+impl From<Order> for Ordering {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::None => Self::None,
+            Order::PartitionKey => Self::PartitionKey,
+        }
+    }
+}
+
 /// `--progress`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs, reason = "the names say it, and a doc comment would become help text")]
@@ -202,6 +231,9 @@ pub(crate) enum SummaryFormat {
     Text,
     Json,
 }
+
+const ORDER_OF_RANDOM_KEYS: &str = "--order partition-key keeps records of one key in order, and --partition-key \
+     random gives each a key of its own: say where the key is, such as --partition-key json:/customer/id";
 
 /// What the service takes.
 const REQUEST_BYTES: usize = kinesis_batcher_core::limits::REQUEST_BYTES_MAX;
@@ -225,6 +257,8 @@ Examples:
       --partition-key 'regex:user=(\\S+)' --dead-letters dead.ndjson
   tail -f app.log | kinesis-pusher push --stream logs --linger 1s
   kinesis-pusher push --stream clicks clicks.ndjson --aggregate
+  kinesis-pusher push --stream orders orders.ndjson --order partition-key \\
+      --partition-key json:/customer/id
   kinesis-pusher push --stream orders orders.csv --shard-limit-percent off \\
       --endpoint-url http://127.0.0.1:4567
   kinesis-pusher push --stream orders orders.csv --summary json | jq .throttled
@@ -268,6 +302,8 @@ mod tests {
         let config = config(&[
             "--stream=s",
             "--aggregate",
+            "--order=partition-key",
+            "--partition-key=line",
             "--linger=7ms",
             "--in-flight=3",
             "--buffer-bytes=2MiB",
@@ -279,6 +315,7 @@ mod tests {
         ]);
         let expected = Config::builder()
             .aggregation(true)
+            .ordering(Ordering::PartitionKey)
             .linger(Duration::from_millis(7))
             .in_flight_requests_max(3)
             .buffer_bytes_max(2 << 20)

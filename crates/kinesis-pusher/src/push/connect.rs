@@ -24,7 +24,7 @@ pub(super) struct Connected {
 /// # Errors
 /// Settings that do not go together; a stream that cannot be reached.
 pub(super) async fn connect(args: &PushArgs, tally: &Arc<Tally>) -> Result<Connected, StartError> {
-    let config = args.config().map_err(|error| StartError::usage(error.to_string()))?;
+    let config = args.config().map_err(StartError::usage)?;
     let local = match args.local {
         Some(shards) => Some(LocalStream::start(args.target.stream.as_deref(), shards).await?),
         None => None,

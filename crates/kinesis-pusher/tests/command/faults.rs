@@ -1,8 +1,9 @@
 //! Services that fail: nothing is lost, and what may be doubled is said to be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use kinesis_aggregation::{Decoded, decode};
 use kinesis_batcher_local::hostile::{Entries, EntryError, Fault, HostileKinesis, Mix, Operation, Rejection};
 
 use crate::run::{Files, Ran, Running, finish, hostile, letters, lines, number, push_to, wait_until};
@@ -86,6 +87,57 @@ fn a_bit_of_everything_loses_nothing() {
     assert_eq!(copies.len(), 3_000, "every line is there");
     let doubled = copies.values().filter(|&&copies| copies > 1).count() as u64;
     assert!(doubled <= number(&summary, "records_possibly_duplicated"), "{doubled} were doubled: {summary}");
+}
+
+/// The first copies of the lines `key-number`, in the order in which they were stored; of an aggregate, its members.
+fn first_copies(kinesis: &HostileKinesis) -> Vec<(String, u64)> {
+    let mut seen = HashSet::new();
+    let mut lines = vec![];
+    for record in kinesis.stored() {
+        let texts: Vec<Vec<u8>> = match decode(&record.data) {
+            Decoded::Aggregate(aggregate) => aggregate.iter().map(|member| member.data.to_vec()).collect(),
+            _ => vec![record.data],
+        };
+        for text in texts {
+            let text = String::from_utf8(text).unwrap();
+            if seen.insert(text.clone()) {
+                let (key, number) = text.split_once('-').unwrap();
+                lines.push((key.to_owned(), number.parse().unwrap()));
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn with_order_lines_of_one_key_are_stored_in_the_order_of_the_file_whatever_fails() {
+    for aggregate in [&[][..], &["--aggregate"]] {
+        let files = Files::new();
+        let text: String = (0..600).map(|number| format!("k{}-{number}\n", number * 7 % 30)).collect();
+        let input = files.file("input", text);
+        let kinesis = hostile();
+        kinesis.swarm(7, Mix::stormy());
+        // Small requests, so that there are enough of them to suffer.
+        let arguments = [
+            "--order=partition-key",
+            "--partition-key=regex:^([^-]*)-",
+            "--linger=5ms",
+            "--request-bytes=1KiB",
+            &input,
+        ];
+        let ran = push(&kinesis, &[&arguments[..], aggregate].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let summary = ran.summary();
+        assert_eq!(number(&summary, "records_delivered"), 600);
+        assert!(number(&summary, "records_retried") > 10, "{summary}");
+        let mut last = HashMap::new();
+        let lines = first_copies(&kinesis);
+        assert_eq!(lines.len(), 600);
+        for (key, number) in lines {
+            let before = last.insert(key.clone(), number);
+            assert!(before < Some(number), "{key}-{number} is stored after {before:?}");
+        }
+    }
 }
 
 /// It makes no difference what is to be done about records that are found bad before they are sent.
