@@ -11,6 +11,7 @@ use crate::record::Completion;
 use crate::request_task;
 use crate::shared::Shared;
 use crate::tag::{DeliveryResult, Reply, Tag};
+use crate::trouble::Trouble;
 use crate::watchers::Returned;
 
 /// What follows from a change of the state. Wakers, receipts, completion handlers and tasks all run code that is not
@@ -25,6 +26,8 @@ pub(crate) struct Effects {
     /// All of the records above.
     returned: Returned,
     pub(crate) wakers: Vec<Waker>,
+    /// Lines for the log.
+    pub(crate) troubles: Vec<Trouble>,
     /// Tell what is under way to stop.
     pub(crate) stop: bool,
 }
@@ -57,6 +60,7 @@ impl Effects {
         }
         drop(self.unclaimed);
         self.wakers.into_iter().for_each(Waker::wake);
+        self.troubles.into_iter().for_each(Trouble::tell);
         if !self.returned.is_empty() {
             shared.change(|state, _, effects| state.told(self.returned, effects));
         }

@@ -92,6 +92,7 @@ mod tag;
 mod tests;
 mod timer_task;
 mod transport;
+mod trouble;
 mod waiters;
 mod watchers;
 

@@ -19,6 +19,7 @@ pub(crate) async fn run(guard: TaskGuard, interval: Option<Duration>) {
         match describe(guard.shared()).await {
             Ok(map) => {
                 refresh.succeeded(guard.shared());
+                tracing::debug!(open_shards = map.open_shards(), "shard map refreshed");
                 guard.shared().change(|state, now, _| state.handle_shard_map(now, map));
             }
             Err(error) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kinesis_batcher_core::{Request, RequestError, Response};
+use tracing::{Instrument, debug_span, field};
 
 use crate::guarded::{Interrupted, guarded};
 use crate::shared::Shared;
@@ -27,22 +28,36 @@ impl InFlight {
     async fn run(mut self) {
         while let Some(request) = &self.request {
             let shared = &*self.shared;
+            let span = debug_span!(
+                "put_records",
+                records = request.len(),
+                bytes = request.bytes(),
+                outcome = field::Empty,
+                code = field::Empty
+            );
             let call = guarded(shared, shared.request_timeout, async {
                 // Inside the guard, so that a transport that panics before it returns a future is caught too.
                 shared.transport.put_records(request).await
             });
-            let outcome = match call.await {
+            let outcome = match call.instrument(span.clone()).await {
                 Ok(outcome) => outcome,
                 Err(interrupted) => Err(outcome_unknown(interrupted)),
             };
+            match &outcome {
+                Ok(_) => span.record("outcome", "answered"),
+                Err(error) => span
+                    .record("outcome", if error.is_outcome_unknown() { "unknown" } else { "failed" })
+                    .record("code", field::display(error.error().code())),
+            };
+            drop(span);
             self.answer(outcome);
         }
     }
 
     fn answer(&mut self, outcome: Result<Response, RequestError>) {
         let Some(request) = self.request.take() else { return };
-        let ((), mut effects) = self.shared.change_and_defer(|state, now, _| {
-            state.handle_response(now, request.into_request(), outcome);
+        let ((), mut effects) = self.shared.change_and_defer(|state, now, effects| {
+            state.handle_response(now, request.into_request(), outcome, effects);
         });
         self.request = effects.requests.pop().map(PutRecords::new);
         effects.run(&self.shared);
@@ -54,7 +69,9 @@ impl Drop for InFlight {
         // Left when the runtime dropped the task; if that is its end, the guards of the other tasks tell.
         let Some(request) = self.request.take() else { return };
         let error = RequestError::outcome_unknown("the task that sent it was dropped");
-        self.shared.change(|state, now, _| state.handle_response(now, request.into_request(), Err(error)));
+        self.shared.change(|state, now, effects| {
+            state.handle_response(now, request.into_request(), Err(error), effects);
+        });
     }
 }
 

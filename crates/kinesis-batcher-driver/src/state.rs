@@ -14,6 +14,7 @@ use crate::error::DeliveryError;
 use crate::record::Completion;
 use crate::snapshot::{ShardMapStatus, Snapshot};
 use crate::tag::{Reply, Tag};
+use crate::trouble::Troubles;
 use crate::waiters::{Line, Parcel, Refused, Ticket, Waiters};
 use crate::watchers::{Returned, Watchers};
 
@@ -32,6 +33,7 @@ pub(crate) struct State {
     pub(crate) refresh_waker: Option<Waker>,
     pub(crate) map_is_stale: bool,
     shard_map: ShardMapStatus,
+    troubles: Troubles,
     /// Records that were aborted, once somebody has asked for them.
     pub(crate) undelivered: Option<Vec<DeliveryError>>,
     /// How many there were.
@@ -55,6 +57,7 @@ impl State {
             refresh_waker: None,
             map_is_stale: false,
             shard_map: ShardMapStatus::default(),
+            troubles: Troubles::default(),
             undelivered: None,
             undelivered_count: 0,
             tells_completions,
@@ -91,8 +94,15 @@ impl State {
         now: Timestamp,
         request: Request<Tag>,
         outcome: Result<Response, RequestError>,
+        effects: &mut Effects,
     ) {
+        if let Err(error) = &outcome {
+            effects.troubles.extend(self.troubles.request_failed(now, error));
+        }
+        let throttled_before = self.batcher.stats().records_throttled;
         self.batcher.handle_response(now, request, outcome);
+        let throttled = self.batcher.stats().records_throttled - throttled_before;
+        effects.troubles.extend(self.troubles.throttled(now, throttled));
     }
 
     pub(crate) fn handle_shard_map(&mut self, now: Timestamp, map: ShardMap) {
@@ -177,7 +187,7 @@ impl State {
     pub(crate) fn pump(&mut self, now: Timestamp, effects: &mut Effects) {
         loop {
             while let Some(event) = self.batcher.poll_event() {
-                self.handle_event(event, effects);
+                self.handle_event(now, event, effects);
             }
             if std::mem::take(&mut self.has_room) {
                 self.admit_waiters(now, effects);
@@ -186,7 +196,7 @@ impl State {
             match self.batcher.poll_request() {
                 Some(request) => effects.requests.push(request),
                 // Building requests may have brought events to light.
-                None if !self.has_events(effects) => break,
+                None if !self.has_events(now, effects) => break,
                 None => {}
             }
         }
@@ -194,16 +204,16 @@ impl State {
     }
 
     /// One more look for an event; it is dealt with if there is one.
-    fn has_events(&mut self, effects: &mut Effects) -> bool {
+    fn has_events(&mut self, now: Timestamp, effects: &mut Effects) -> bool {
         let event = self.batcher.poll_event();
         let found = event.is_some();
         if let Some(event) = event {
-            self.handle_event(event, effects);
+            self.handle_event(now, event, effects);
         }
         found
     }
 
-    fn handle_event(&mut self, event: Event<Tag>, effects: &mut Effects) {
+    fn handle_event(&mut self, now: Timestamp, event: Event<Tag>, effects: &mut Effects) {
         match event {
             Event::Delivered { tag, receipt } => match effects.returned(tag) {
                 Reply::Delivery(sender) => effects.deliveries.push((sender, Ok(receipt))),
@@ -214,6 +224,7 @@ impl State {
             },
             Event::Failed { tag, record, failure } => {
                 let reply = effects.returned(tag);
+                effects.troubles.extend(self.troubles.record_failed(now, &failure.reason));
                 if failure.reason == FailureReason::Aborted
                     && let Some(undelivered) = &mut self.undelivered
                 {

@@ -9,6 +9,7 @@ mod mock;
 mod refreshing;
 mod room;
 mod sending;
+mod telling;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
