@@ -79,7 +79,7 @@ pub use http::connectivity;
 #[doc(no_inline)]
 pub use kinesis_batcher_aws::{
     AwsOptions, AwsTransport, ConnectError, Connectivity, Credentials, ProvideCredentials, Region, SdkConfig,
-    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, StreamMode,
+    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, StreamMode, Wire,
 };
 #[doc(no_inline)]
 pub use kinesis_batcher_driver::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kinesis_batcher_aws::{
     AwsOptions, AwsTransport, ConnectError, ProvideCredentials, SdkConfig, SharedCredentialsProvider,
-    StreamId,
+    StreamId, Wire,
 };
 use kinesis_batcher_driver::{Completion, Config};
 
@@ -51,6 +51,7 @@ impl Producer {
             aws: AwsOptions::default(),
             sdk_config: None,
             runtime: AsyncIoRuntime::global(),
+            wire: Wire::default(),
             producer: kinesis_batcher_driver::Producer::builder(),
         }
     }
@@ -98,6 +99,7 @@ pub struct ProducerBuilder {
     aws: AwsOptions,
     sdk_config: Option<SdkConfig>,
     runtime: AsyncIoRuntime,
+    wire: Wire,
     producer: kinesis_batcher_driver::ProducerBuilder,
 }
 
@@ -146,6 +148,12 @@ impl ProducerBuilder {
         self
     }
 
+    /// How requests are written and replies are read; unset, the lean way.
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
     /// How long one PutRecords request may take; 30 s unless set. Then its records are sent again, marked as possible
     /// duplicates.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -181,7 +189,11 @@ impl ProducerBuilder {
             None => self.aws.load(&stream, connectivity()).await,
         };
         let (transport, description) = AwsTransport::connect(&config, stream).await?;
-        let inner = self.producer.start(Arc::new(self.runtime), Arc::new(transport), description.shards);
+        let inner = self.producer.start(
+            Arc::new(self.runtime),
+            Arc::new(transport.with_wire(self.wire)),
+            description.shards,
+        );
         Ok(Producer { inner })
     }
 }

@@ -1,7 +1,7 @@
 //! The SDK's client, and its renewal when credentials expire.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -9,6 +9,8 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{Builder, Config, IdentityCache, Region, StalledStreamProtectionConfig};
+
+use crate::put_records::Template;
 
 /// A client whose credentials can be forgotten.
 ///
@@ -23,6 +25,10 @@ pub(crate) struct RenewableClient {
 struct Current {
     client: Client,
     renewed_at: Option<Instant>,
+    /// How many clients there were before this one.
+    renewals: u64,
+    /// What a request of this client went out with.
+    template: Option<Arc<Template>>,
 }
 
 impl RenewableClient {
@@ -43,11 +49,36 @@ impl RenewableClient {
         }
         let config = builder.build();
         let client = Client::from_conf(config.clone());
-        Self { config, current: Mutex::new(Current { client, renewed_at: None }) }
+        Self {
+            config,
+            current: Mutex::new(Current { client, renewed_at: None, renewals: 0, template: None }),
+        }
     }
 
     pub(crate) fn get(&self) -> Client {
         self.lock().client.clone()
+    }
+
+    /// The client, and its number for [`keep_template`](Self::keep_template).
+    pub(crate) fn get_numbered(&self) -> (Client, u64) {
+        let current = self.lock();
+        (current.client.clone(), current.renewals)
+    }
+
+    pub(crate) fn template(&self) -> Option<Arc<Template>> {
+        self.lock().template.clone()
+    }
+
+    /// Keeps what a request of the client with this number went out with, unless there is another client by now.
+    pub(crate) fn keep_template(&self, renewals: u64, template: Template) {
+        let mut current = self.lock();
+        if current.renewals == renewals {
+            current.template = Some(Arc::new(template));
+        }
+    }
+
+    pub(crate) fn drop_template(&self) {
+        self.lock().template = None;
     }
 
     /// Forgets the credentials; the next request asks for them anew. At most once a second: with sixteen requests in
@@ -60,6 +91,8 @@ impl RenewableClient {
         }
         tracing::info!("credentials have expired; asking for new ones");
         current.renewed_at = Some(now);
+        current.renewals += 1;
+        current.template = None;
         current.client = Client::from_conf(self.config.to_builder().identity_cache(identity_cache()).build());
     }
 

@@ -105,7 +105,7 @@ impl AwsTransport {
 impl Transport for AwsTransport {
     fn put_records<'a>(&'a self, request: &'a PutRecords) -> BoxFuture<'a, Result<Response, RequestError>> {
         Box::pin(async move {
-            let result = put_records(&self.client.get(), self.wire, &self.target.stream, request).await;
+            let result = put_records(&self.client, self.wire, &self.target.stream, request).await;
             if let Err(error) = &result
                 && error.class() == ErrorClass::CredentialsExpired
             {

@@ -13,6 +13,13 @@ pub enum Wire {
     /// a reply are not looked at, so a reply that has nonsense there can be read, which the SDK refuses to.
     #[default]
     Lean,
+    /// As [`Lean`](Self::Lean), and past the SDK's orchestrator as long as all goes well: a request is addressed, signed
+    /// and sent as the last one was that the orchestrator sent.
+    ///
+    /// Credentials come out of the SDK's cache, and connections are those of its HTTP client. After any error, the next
+    /// request goes through the orchestrator again, and so does each one if the config has time-outs for operations or
+    /// attempts. Requests have no `amz-sdk-invocation-id`, and the SDK's own spans and metrics do not see them.
+    Direct,
     /// Each record goes through the SDK's own types, and each outcome comes out of them.
     Sdk,
 }

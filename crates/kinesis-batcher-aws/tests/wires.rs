@@ -1,6 +1,7 @@
 //! All ways over the wire send the same requests and make the same of the same replies.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,28 +23,41 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 /// The wires that must do as the SDK's own does.
-const OTHERS: [Wire; 1] = [Wire::Lean];
+const OTHERS: [Wire; 2] = [Wire::Lean, Wire::Direct];
 
-/// Answers each request with the same reply, and keeps the last request.
+/// Answers requests with a reply, and keeps the last request.
 #[derive(Clone, Debug)]
 struct Service {
+    reply: Reply,
+    /// Whether to answer with that reply already, or with one that all wires read.
+    begun: Arc<AtomicBool>,
+    last: Arc<Mutex<Option<Sent>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Reply {
     status: u16,
     headers: Vec<(&'static str, &'static str)>,
-    reply: Vec<u8>,
-    last: Arc<Mutex<Option<Sent>>>,
+    body: Vec<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Sent {
     uri: String,
+    /// The number that the orchestrator gives each request.
+    is_numbered: bool,
     /// Without those that differ from call to call.
     headers: Vec<(String, String)>,
     body: serde_json::Value,
 }
 
 impl Service {
-    fn new(status: u16, reply: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: vec![], reply: reply.into(), last: Arc::default() }
+    fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self::answering(Reply { status, headers: vec![], body: body.into() })
+    }
+
+    fn answering(reply: Reply) -> Self {
+        Self { reply, begun: Arc::default(), last: Arc::default() }
     }
 
     fn transport(&self, wire: Wire, stream: StreamId) -> AwsTransport {
@@ -59,9 +73,17 @@ impl Service {
     }
 
     fn outcome(&self, wire: Wire) -> Result<Response, RequestError> {
-        let transport = self.transport(wire, "clicks".parse().unwrap());
         let request = PutRecords::of_records([Record::new("k", "v").unwrap()]).unwrap();
-        block_on(transport.put_records(&request))
+        self.send(wire, "clicks".parse().unwrap(), &request)
+    }
+
+    /// Sends the request twice, for one wire learns from the first; what comes of the second counts.
+    fn send(&self, wire: Wire, stream: StreamId, request: &PutRecords) -> Result<Response, RequestError> {
+        let transport = self.transport(wire, stream);
+        self.begun.store(false, Ordering::Relaxed);
+        block_on(transport.put_records(request)).unwrap();
+        self.begun.store(true, Ordering::Relaxed);
+        block_on(transport.put_records(request))
     }
 }
 
@@ -70,14 +92,20 @@ impl HttpConnector for Service {
         const OF_EACH_CALL: [&str; 3] = ["authorization", "amz-sdk-invocation-id", "content-length"];
         let body = request.body().bytes().unwrap();
         assert_eq!(request.headers().get("content-length").unwrap(), body.len().to_string());
+        let is_numbered = request.headers().get("amz-sdk-invocation-id").is_some();
         let headers = request.headers().iter().filter(|(name, _)| !OF_EACH_CALL.contains(name));
         let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         headers.sort();
         let body = serde_json::from_slice(body).unwrap();
-        *self.last.lock().unwrap() = Some(Sent { uri: request.uri().to_owned(), headers, body });
+        *self.last.lock().unwrap() = Some(Sent { uri: request.uri().to_owned(), is_numbered, headers, body });
+        if !self.begun.load(Ordering::Relaxed) {
+            let good = HttpResponse::new(200.try_into().unwrap(), SdkBody::from(r#"{"Records":[]}"#));
+            return HttpConnectorFuture::ready(Ok(good));
+        }
+        let reply = &self.reply;
         let mut response =
-            HttpResponse::new(self.status.try_into().unwrap(), SdkBody::from(self.reply.clone()));
-        for (name, value) in &self.headers {
+            HttpResponse::new(reply.status.try_into().unwrap(), SdkBody::from(reply.body.clone()));
+        for (name, value) in &reply.headers {
             response.headers_mut().insert(*name, *value);
         }
         HttpConnectorFuture::ready(Ok(response))
@@ -235,8 +263,10 @@ proptest! {
         let request = PutRecords::of_records(keyed.chain(keyless)).unwrap();
         let sent = |wire| {
             let service = Service::new(200, r#"{"Records":[]}"#);
-            block_on(service.transport(wire, stream.parse().unwrap()).put_records(&request)).unwrap();
-            service.last.lock().unwrap().take().unwrap()
+            service.send(wire, stream.parse().unwrap(), &request).unwrap();
+            let sent = service.last.lock().unwrap().take().unwrap();
+            assert_eq!(sent.is_numbered, wire != Wire::Direct, "{wire:?} goes past the orchestrator, or not");
+            (sent.uri, sent.headers, sent.body)
         };
         let expected = sent(Wire::Sdk);
         for wire in OTHERS {
@@ -316,7 +346,8 @@ fn refusals_mean_the_same() {
     for status in statuses {
         for body in bodies {
             for headers in &headers {
-                let service = Service { headers: headers.clone(), ..Service::new(status, body) };
+                let reply = Reply { status, headers: headers.clone(), body: body.into() };
+                let service = Service::answering(reply);
                 let expected = service.outcome(Wire::Sdk);
                 for wire in OTHERS {
                     let outcome = service.outcome(wire);

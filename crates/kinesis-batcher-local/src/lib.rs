@@ -1,7 +1,7 @@
 //! Kinesis servers for development, tests and benchmarks, on loopback and nowhere else.
 //!
 //! This crate is no producer and knows nothing of the producers in this workspace: it shares no code with them, so
-//! that it can bear witness to what they send. It checks no signatures, speaks no TLS, keeps everything in memory and
+//! that it can bear witness to what they send. It checks no signatures, keeps everything in memory and
 //! forgets it at the end. Do not put it where anybody else can reach it.
 //!
 //! It is for whoever tests a program that writes to Kinesis, with this workspace's producers or any other client.
@@ -12,6 +12,9 @@
 //! | `hostile::HostileKinesis` | `hostile` | tests of error handling | one stream that fails, hangs, resets and lies on command |
 //! | `fast::FastKinesis` | `fast` | benchmarks | one stream that routes, stores and answers in well under a microsecond a record |
 //! | `node::NodeKinesis` | `node` | a second opinion | kinesalite and kinesis-mock from npm, as child processes |
+//!
+//! All of them speak plain HTTP. The feature `tls` adds `tls::TlsFront`, which speaks TLS before any of them, with a
+//! certificate of an authority that nobody trusts unless told to.
 //!
 //! The feature `client` adds `RawClient`, a blocking client that sends what it is told.
 //!
@@ -55,6 +58,8 @@ mod record;
 mod routing;
 #[cfg(feature = "_server")]
 mod server_thread;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 #[cfg(feature = "client")]
 pub use client::{RawClient, RawReply};

@@ -214,6 +214,6 @@ fn from_environment(name: &str, default: u64) -> u64 {
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
-/// About ten seconds of one core in the dev profile.
-const SEEDS: u64 = 3_000;
+/// About twenty seconds of one core in the dev profile.
+const SEEDS: u64 = 5_000;
 const REPLAY: &str = "cargo run --release -p kinesis-batcher-sim --example replay --";

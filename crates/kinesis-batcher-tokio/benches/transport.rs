@@ -161,6 +161,7 @@ async fn clients(endpoint_url: &str) -> Vec<Client> {
         Client { name: "plain SDK loop", send: plain_sdk(SdkClient::new(&config)) },
         Client { name: "transport-sdk", send: transport(&config, Wire::Sdk) },
         Client { name: "transport-lean", send: transport(&config, Wire::Lean) },
+        Client { name: "transport-direct", send: transport(&config, Wire::Direct) },
         Client { name: "bare", send: bare(address.expect("a socket's address")) },
     ]
 }

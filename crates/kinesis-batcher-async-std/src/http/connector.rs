@@ -20,7 +20,7 @@ use super::pool::Pool;
 use super::within::within;
 
 /// A way out with its time-outs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connector {
     network: Arc<Network>,
     connect_timeout: Option<Duration>,
@@ -44,27 +44,8 @@ impl Connector {
     pub(super) fn new(network: Arc<Network>, settings: &HttpConnectorSettings) -> Self {
         Self { network, connect_timeout: settings.connect_timeout(), read_timeout: settings.read_timeout() }
     }
-}
 
-impl HttpConnector for Connector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let exchange = Exchange {
-            network: Arc::clone(&self.network),
-            connect_timeout: self.connect_timeout,
-            read_timeout: self.read_timeout,
-        };
-        HttpConnectorFuture::new(exchange.run(request))
-    }
-}
-
-struct Exchange {
-    network: Arc<Network>,
-    connect_timeout: Option<Duration>,
-    read_timeout: Option<Duration>,
-}
-
-impl Exchange {
-    async fn run(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let user = |error| ConnectorError::user(error).never_connected();
         let mut request = request.try_into_http1x().map_err(|error| user(error.into()))?;
         let destination = Destination::of(request.uri()).map_err(|error| user(error.into()))?;
@@ -102,6 +83,12 @@ impl Exchange {
         let lease = Lease { connection, destination, pool: Arc::clone(&self.network.pool) };
         let response = response.map(|body| SdkBody::from_body_1_x(ReplyBody::new(body, lease)));
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().exchange(request))
     }
 }
 

@@ -12,6 +12,8 @@ mod error;
 mod io;
 mod pool;
 mod proxy;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod within;
 

@@ -71,3 +71,69 @@ const CONNECTIONS_MAX: usize = 256;
 /// A minute is what load balancers and emulators commonly give a silent connection, so most are closed by this side and
 /// few requests meet a connection that the server is just closing.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    use async_io::{Async, block_on};
+
+    fn destination(port: u16) -> Destination {
+        Destination { secure: false, host: "localhost".into(), port }
+    }
+
+    fn connection() -> (Connection, Async<UnixStream>) {
+        let (ours, theirs) = Async::<UnixStream>::pair().unwrap();
+        (block_on(Connection::new(Box::new(ours))).unwrap(), theirs)
+    }
+
+    #[test]
+    fn a_connection_is_for_its_own_destination() {
+        let pool = Pool::default();
+        let (kept, _server) = connection();
+        pool.put(destination(1), kept);
+        assert!(pool.take(&destination(2)).is_none());
+        assert!(pool.take(&destination(1)).is_some());
+        assert!(pool.take(&destination(1)).is_none(), "it is taken out");
+    }
+
+    #[test]
+    fn a_connection_that_its_server_has_closed_is_not_given_out() {
+        let pool = Pool::default();
+        let ((kept, server), (closed, gone)) = (connection(), connection());
+        pool.put(destination(1), kept);
+        pool.put(destination(1), closed);
+        drop(gone);
+        assert!(pool.take(&destination(1)).is_some(), "the other one is open");
+        assert!(pool.take(&destination(1)).is_none());
+        drop(server);
+    }
+
+    #[test]
+    fn the_oldest_makes_way_when_there_are_too_many() {
+        let pool = Pool::default();
+        let mut servers = vec![];
+        for port in 0..=CONNECTIONS_MAX {
+            let (kept, server) = connection();
+            pool.put(destination(u16::try_from(port).unwrap()), kept);
+            servers.push(server);
+        }
+        assert_eq!(pool.lock().len(), CONNECTIONS_MAX);
+        assert!(pool.take(&destination(0)).is_none());
+        assert!(pool.take(&destination(1)).is_some());
+    }
+
+    #[test]
+    fn a_connection_is_closed_when_its_time_is_over() {
+        let pool = Pool::default();
+        let (kept, server) = connection();
+        pool.put(destination(1), kept);
+        let rested = Instant::now() - IDLE_TIME_MAX;
+        pool.lock()[0].since = rested;
+        assert!(pool.take(&destination(2)).is_none(), "whatever is asked for");
+        assert!(pool.lock().is_empty());
+        let mut end = [0];
+        assert_eq!(block_on(futures_lite::io::AsyncReadExt::read(&mut &server, &mut end)).unwrap(), 0);
+    }
+}

@@ -1,99 +1,58 @@
-//! What the tests against servers have in common.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part")]
+//! An HTTP proxy that tunnels, for tests.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
-use kinesis_batcher_async_std::{
-    Config, ConfigBuilder, Credentials, Delivery, DeliveryError, Producer, ProducerBuilder, Receipt, Record,
-    ShardLimit,
-};
-use kinesis_batcher_local::hostile::{HostileKinesis, HostileOptions};
-
-pub const STREAM: &str = "hostile";
-
-/// A builder that looks at nothing of the machine's own AWS settings.
-pub fn builder(endpoint_url: &str, stream: &str) -> ProducerBuilder {
-    Producer::builder(stream)
-        .endpoint_url(endpoint_url)
-        .region("us-east-1")
-        .credentials(Credentials::for_tests())
-        .config(eager().build().unwrap())
+/// Takes `CONNECT` on loopback, one thread a direction and connection, until the process ends.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    /// The head of each request.
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
-/// Requests soon, and no limits of ours.
-pub fn eager() -> ConfigBuilder {
-    Config::builder().linger(Duration::from_millis(5)).shard_limit(ShardLimit::Off)
-}
-
-pub fn hostile() -> HostileKinesis {
-    HostileKinesis::start(HostileOptions::default()).unwrap()
-}
-
-pub async fn producer(kinesis: &HostileKinesis) -> Producer {
-    builder(&kinesis.endpoint_url(), STREAM).connect().await.unwrap()
-}
-
-pub fn record(data: impl AsRef<str>) -> Record {
-    let data = data.as_ref();
-    Record::new(format!("key-{data}"), data.to_owned()).unwrap()
-}
-
-/// What became of each record, by its data.
-pub type Outcomes = HashMap<String, Result<Receipt, DeliveryError>>;
-
-/// Sends `count` records whose data begins with `name`, and waits for what becomes of them.
-pub async fn send(producer: &Producer, name: &str, count: usize) -> Outcomes {
-    let mut deliveries: Vec<(String, Delivery)> = vec![];
-    for number in 0..count {
-        let data = format!("{name}-{number}");
-        deliveries.push((data.clone(), producer.send(record(&data)).await.unwrap()));
-    }
-    let mut outcomes = Outcomes::new();
-    for (data, delivery) in deliveries {
-        outcomes.insert(data, delivery.await);
-    }
-    outcomes
-}
-
-/// Nothing is lost, and what was doubled was said to be possibly doubled; receipts name a copy that is there.
-pub fn assert_nothing_lost(outcomes: &Outcomes, kinesis: &HostileKinesis) {
-    let mut copies: HashMap<&str, Vec<(&str, &str)>> = HashMap::new();
-    let stored = kinesis.stored();
-    for copy in &stored {
-        let data = std::str::from_utf8(&copy.data).unwrap();
-        copies.entry(data).or_default().push((&copy.shard_id, &copy.sequence_number));
-    }
-    for (data, outcome) in outcomes {
-        let copies = copies.get(&**data).map_or(&[][..], Vec::as_slice);
-        match outcome {
-            Ok(receipt) => {
-                assert!(!copies.is_empty(), "{data} has a receipt and is not stored");
-                assert!(
-                    copies.len() == 1 || receipt.possible_duplicate,
-                    "{data} is stored twice and nobody said so"
-                );
-                let (shard, number) = (receipt.shard_id.to_string(), receipt.sequence_number.to_string());
-                assert!(copies.contains(&(&shard, &number)), "{data} is not where its receipt says");
+impl Proxy {
+    /// Answers with `status`, and if that is 200 makes the connection.
+    pub(crate) fn start(status: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (mut client, seen) = (client.unwrap(), Arc::clone(&seen));
+                std::thread::spawn(move || {
+                    let head = read_head(&mut client);
+                    let server = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
+                    seen.lock().unwrap().push(head);
+                    write!(client, "HTTP/1.1 {status} Whatever\r\nVia: test\r\n\r\n").unwrap();
+                    if status == 200 {
+                        let server = TcpStream::connect(server).unwrap();
+                        let backwards = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                        std::thread::spawn(move || pass(backwards.0, backwards.1));
+                        pass(client, server);
+                    }
+                });
             }
-            Err(error) => {
-                let said = error.failure().possibly_stored;
-                assert!(
-                    copies.is_empty() || said,
-                    "{data} failed and is stored, and nobody said so: {error}"
-                );
-            }
-        }
+        });
+        Self { address, heads }
+    }
+
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
     }
 }
 
-pub fn assert_all_delivered(outcomes: &Outcomes) {
-    for (data, outcome) in outcomes {
-        assert!(outcome.is_ok(), "{data} was not delivered: {outcome:?}");
+fn read_head(client: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).unwrap_or(0) == 1 {
+        head.push(byte[0]);
     }
+    String::from_utf8(head).unwrap()
 }
 
-/// How many were said to be possibly doubled.
-pub fn possible_duplicates(outcomes: &Outcomes) -> usize {
-    outcomes.values().flatten().filter(|receipt| receipt.possible_duplicate).count()
+fn pass(mut from: TcpStream, mut to: TcpStream) {
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Both);
 }

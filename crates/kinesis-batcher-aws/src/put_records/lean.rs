@@ -13,7 +13,7 @@ use aws_sdk_kinesis::operation::put_records::{
 };
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeSerializationInterceptorContextMut, Error, Input, Output,
+    BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextRef, Error, Input, Output,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
@@ -27,6 +27,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use kinesis_batcher_driver::{PutRecords, Response};
 
 use super::body::body;
+use super::direct::Template;
 use super::reply::read_reply;
 use crate::stream_id::StreamId;
 
@@ -35,7 +36,27 @@ pub(super) async fn put_records(
     stream: &StreamId,
     request: &PutRecords,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
-    let exchange = Exchange::new(body(stream, request));
+    let exchange = Exchange::new(body(stream, request), false);
+    send(client, stream, &exchange).await
+}
+
+/// Sends the request and keeps what it was sent with, if others can be sent so.
+pub(super) async fn put_records_and_learn(
+    client: &Client,
+    stream: &StreamId,
+    request: &PutRecords,
+) -> (Result<Response, SdkError<PutRecordsError, HttpResponse>>, Option<Template>) {
+    let exchange = Exchange::new(body(stream, request), true);
+    let result = send(client, stream, &exchange).await;
+    let template = exchange.lock().template.take();
+    (result, template)
+}
+
+async fn send(
+    client: &Client,
+    stream: &StreamId,
+    exchange: &Exchange,
+) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
     client
         .put_records()
         // The endpoint is chosen by them; the body has them already.
@@ -56,11 +77,13 @@ struct Exchange(Arc<Mutex<State>>);
 struct State {
     body: Option<Vec<u8>>,
     response: Option<Response>,
+    learns: bool,
+    template: Option<Template>,
 }
 
 impl Exchange {
-    fn new(body: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(State { body: Some(body), response: None })))
+    fn new(body: Vec<u8>, learns: bool) -> Self {
+        Self(Arc::new(Mutex::new(State { body: Some(body), response: None, learns, template: None })))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -91,6 +114,19 @@ impl Intercept for Exchange {
             .interceptor_state()
             .store_put(SharedRequestSerializer::new(self.clone()))
             .store_put(SharedResponseDeserializer::new(self.clone()));
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut state = self.lock();
+        if state.learns {
+            state.template = Template::of(context.request(), components, config);
+        }
         Ok(())
     }
 }
@@ -128,7 +164,7 @@ impl DeserializeResponse for Exchange {
 }
 
 /// Errors are read as the generated operation reads them.
-fn deserialize_error(
+pub(super) fn deserialize_error(
     response: &HttpResponse,
     config: &ConfigBag,
 ) -> Result<Output, OrchestratorError<Error>> {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use kinesis_batcher_driver::{RecordOutcome, Response};
 
+use super::entry::{Entry, Errors};
 use super::json::{Malformed, Scanner};
-use super::{Entry, Errors};
 
 /// What a successful reply says of each record. An empty reply says nothing of none.
 ///
@@ -71,3 +71,64 @@ fn read_entry<'a>(scanner: &mut Scanner<'a>) -> Result<Entry<Cow<'a, str>>, Malf
 const ENTRY_BYTES: usize = 100;
 /// Records in a request (API reference of PutRecords, 2026). A reply with more is wrong, but can be read.
 const ENTRIES_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The entries' outcomes in words.
+    fn read(reply: &str) -> Option<Vec<String>> {
+        let response = read_reply(reply.as_bytes()).ok()?;
+        let words = response.outcomes.into_iter().map(|outcome| match outcome {
+            RecordOutcome::Stored { shard_id, sequence_number } => format!("{sequence_number} in {shard_id}"),
+            RecordOutcome::Failed(error) => error.to_string(),
+            _ => "unknown".to_owned(),
+        });
+        Some(words.collect())
+    }
+
+    #[test]
+    fn an_entry_reads_the_same_in_the_usual_form_and_in_any_other() {
+        let number = "49545115243490985018280067714973144582180062593244200961";
+        let usual = format!(r#"{{"SequenceNumber":"{number}","ShardId":"shardId-000000000007"}}"#);
+        let others = [
+            format!(r#"{{"ShardId":"shardId-000000000007","SequenceNumber":"{number}"}}"#),
+            format!(r#"{{ "SequenceNumber":"{number}","ShardId":"shardId-000000000007"}}"#),
+            format!(r#"{{"SequenceNumber":"{number}","ShardId":"shardId-000000000007","ErrorCode":null}}"#),
+            format!(r#"{{"SequenceNumber":"{number}","ShardId":"shardId-00000000000\u0037"}}"#),
+        ];
+        let expected = read(&format!(r#"{{"Records":[{usual}]}}"#)).unwrap();
+        assert_eq!(expected, [format!("{number} in shardId-000000000007")]);
+        for other in others {
+            let reply = format!(r#"{{"Records":[{usual},{other}]}}"#);
+            assert_eq!(read(&reply), Some(vec![expected[0].clone(), expected[0].clone()]), "{other}");
+        }
+        let failed = usual.replace('}', r#","ErrorCode":"InternalFailure"}"#);
+        assert_eq!(read(&format!(r#"{{"Records":[{failed}]}}"#)).unwrap().len(), 1);
+        assert!(
+            !read(&format!(r#"{{"Records":[{failed}]}}"#)).unwrap()[0].contains(number),
+            "its error counts"
+        );
+    }
+
+    #[test]
+    fn no_beginning_of_a_reply_is_a_reply() {
+        let reply = r#"{"Records":[{"SequenceNumber":"1","ShardId":"s\n"},{"ErrorCode":"E","X":[null,-1.5e3]}],"Y":{}}"#;
+        assert_eq!(read(reply).unwrap().len(), 2);
+        for end in 1..reply.len() {
+            assert_eq!(read(&reply[..end]), None, "{} was taken for whole", &reply[..end]);
+        }
+    }
+
+    #[test]
+    fn the_fuzzers_corpus_is_read_without_a_panic() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/put_records_reply");
+        let files = std::fs::read_dir(corpus).expect("the corpus is part of the repository");
+        let readable = files.filter(|file| {
+            let reply =
+                std::fs::read(file.as_ref().expect("it can be listed").path()).expect("it can be read");
+            read_reply(&reply).is_ok()
+        });
+        assert!(readable.count() > 0, "some of it are replies");
+    }
+}

@@ -8,7 +8,7 @@ use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kinesis_batcher_driver::{PutRecords, RequestRecord, Response};
 
-use super::{Entry, Errors};
+use super::entry::{Entry, Errors};
 use crate::stream_id::StreamId;
 
 pub(super) async fn put_records(

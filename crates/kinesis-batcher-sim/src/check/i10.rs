@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
-use kinesis_batcher_core::{Batcher, ErrorClass, RecordOutcome, RequestError, Response, Timestamp};
+use kinesis_batcher_core::{Batcher, ErrorClass, Ordering, RecordOutcome, RequestError, Response, Timestamp};
 
 use super::i03::{BURST_NANOS, percent};
 use super::lanes::Lanes;
@@ -20,6 +20,15 @@ use crate::window::Window;
 pub(super) struct FreeShardsGo {
     producers: PerProducer<Producer>,
     records: Window<State>,
+    /// What each request on its way took, to be given back if the service stored nothing of it.
+    taken: Window<Taken>,
+}
+
+#[derive(Clone, Debug)]
+struct Taken {
+    at: Timestamp,
+    maps: u64,
+    by_lane: Vec<(u32, [u64; 2])>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +51,11 @@ struct Producer {
     requests: VecDeque<Timestamp>,
     /// A request was rejected: the search for the record at fault comes before all turns.
     searches: bool,
+    /// Records wait for earlier ones of their key, or of their shard, to come back.
+    keeps_order: bool,
     looks_at: Timestamp,
+    /// Counts the maps that changed something, and with it the rates.
+    maps: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +69,7 @@ struct Lane {
     may_be_slow: bool,
     /// When it was last sent anything.
     served_at: Timestamp,
-    /// When its buckets will be full again, if nothing that was sent is taken off.
+    /// When its buckets will be full again.
     full_at: [u64; 2],
 }
 
@@ -83,6 +96,7 @@ impl Checker for FreeShardsGo {
             Observation::Began { producer, batcher } => {
                 let producer = self.producers.of(producer);
                 producer.linger = batcher.config().linger();
+                producer.keeps_order = batcher.config().ordering() != Ordering::None;
                 producer.lanes.refresh(batcher.shard_map(), || Lane::new(scene.clock, false));
             }
             Observation::Accepted { producer, record } => self.accepted(scene, producer, record),
@@ -108,7 +122,9 @@ impl Checker for FreeShardsGo {
             }
             Observation::MapGiven { producer, map } => {
                 let opened_at = Timestamp::from_nanos(scene.clock.as_nanos() + BURST_NANOS);
-                if self.producers.of(producer).lanes.refresh(map, || Lane::new(opened_at, true)) {
+                let state = self.producers.of(producer);
+                if state.lanes.refresh(map, || Lane::new(opened_at, true)) {
+                    state.maps += 1;
                     self.route_again(scene, producer);
                 }
             }
@@ -149,6 +165,7 @@ impl FreeShardsGo {
             if batcher.shard_map().shards().is_empty() { batcher.shard_map().open_shards() } else { 1 };
         let adapts = batcher.config().adaptive_rates();
         let share = percent(batcher.config()).map(|percent| percent * u64::from(shards));
+        let mut taken = Taken { at: scene.clock, maps: producer.maps, by_lane: Vec::new() };
         for entry in request.sent() {
             for &number in entry.numbers {
                 if let Some(state) = self.records.get_mut(number) {
@@ -162,10 +179,12 @@ impl FreeShardsGo {
                 lane.served_at = scene.clock;
                 if let Some(share) = share {
                     let divisor = if adapts && lane.may_be_slow { SLOWEST } else { 1 };
-                    lane.take(scene.clock, share, divisor, entry.bytes() as u64);
+                    let costs = lane.take(scene.clock, share, divisor, entry.bytes() as u64);
+                    taken.add(place, costs);
                 }
             }
         }
+        self.taken.insert(request.number, taken);
     }
 
     fn answered(
@@ -177,6 +196,17 @@ impl FreeShardsGo {
     ) {
         let producer = self.producers.of(producer);
         producer.in_flight -= 1;
+        let taken = self.taken.remove(request.number);
+        let not_stored = outcome.as_ref().is_err_and(|error| !error.is_outcome_unknown());
+        if let Some(taken) = taken.filter(|taken| not_stored && taken.maps == producer.maps) {
+            for (place, costs) in taken.by_lane {
+                let lane = producer.lanes.lane(place);
+                // What waits already may go on to wait as long as it would have.
+                if first_queued(&mut lane.queue, &self.records).is_none() {
+                    lane.give_back(scene.clock, taken.at, costs);
+                }
+            }
+        }
         for &number in request.records.all() {
             if let Some(state) = self.records.get_mut(number) {
                 state.in_flight = false;
@@ -246,6 +276,10 @@ impl FreeShardsGo {
         let (held_up_until, failing_until) = (producer.held_up_until, producer.failing_until);
         for (_, lane) in producer.lanes.present() {
             let Some((number, due_at)) = first_queued(&mut lane.queue, &self.records) else { continue };
+            if producer.keeps_order && any_in_flight(&lane.queue, &self.records) {
+                lane.free_from = lane.free_from.max(scene.clock);
+                continue;
+            }
             let ready_at = due_at.max(lane.free_from).max(lane.full_at()).max(failing_until);
             let latest = ready_at.max(held_up_until).after(PATIENCE);
             if scene.clock > latest {
@@ -266,6 +300,19 @@ impl FreeShardsGo {
     }
 }
 
+impl Taken {
+    fn add(&mut self, place: u32, costs: [u64; 2]) {
+        match self.by_lane.last_mut() {
+            Some((last, sums)) if *last == place => {
+                for (sum, cost) in sums.iter_mut().zip(costs) {
+                    *sum = sum.saturating_add(cost);
+                }
+            }
+            _ => self.by_lane.push((place, costs)),
+        }
+    }
+}
+
 impl Lane {
     fn new(free_from: Timestamp, may_be_slow: bool) -> Self {
         Self {
@@ -277,11 +324,24 @@ impl Lane {
         }
     }
 
-    fn take(&mut self, now: Timestamp, percent: u64, divisor: u64, bytes: u64) {
-        let costs = [(1, SHARD_RECORDS_PER_SECOND), (bytes, SHARD_BYTES_PER_SECOND)];
-        for (full_at, (units, per_second)) in self.full_at.iter_mut().zip(costs) {
-            let cost = (units * 100 * divisor).saturating_mul(1_000_000_000).div_ceil(per_second * percent);
+    fn take(&mut self, now: Timestamp, percent: u64, divisor: u64, bytes: u64) -> [u64; 2] {
+        let units = [(1, SHARD_RECORDS_PER_SECOND), (bytes, SHARD_BYTES_PER_SECOND)];
+        let costs = units.map(|(units, per_second)| {
+            (units * 100 * divisor).saturating_mul(1_000_000_000).div_ceil(per_second * percent)
+        });
+        for (full_at, cost) in self.full_at.iter_mut().zip(costs) {
             *full_at = (*full_at).max(now.as_nanos()).saturating_add(cost);
+        }
+        costs
+    }
+
+    /// What has leaked meanwhile stays taken. A rate that shrank in between may keep all of it.
+    fn give_back(&mut self, now: Timestamp, taken_at: Timestamp, costs: [u64; 2]) {
+        let leaked = now.since(taken_at).as_nanos() as u64;
+        if !self.may_be_slow {
+            for (full_at, cost) in self.full_at.iter_mut().zip(costs) {
+                *full_at -= cost.saturating_sub(leaked);
+            }
         }
     }
 
@@ -299,6 +359,10 @@ fn first_queued(queue: &mut VecDeque<u64>, records: &Window<State>) -> Option<(u
         let state = records.get(number)?;
         (!state.in_flight && !state.is_stored).then_some((number, state.due_at))
     })
+}
+
+fn any_in_flight(queue: &VecDeque<u64>, records: &Window<State>) -> bool {
+    queue.iter().any(|&number| records.get(number).is_some_and(|state| state.in_flight || state.is_stored))
 }
 
 fn is_stored(reply: &EntryReply) -> bool {

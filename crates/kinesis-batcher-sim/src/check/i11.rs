@@ -1,49 +1,44 @@
 //! I11: with ordering on, no key's records overtake each other.
 //!
-//! What counts is each record's first copy in the stream. A copy that arrives after its sender was told that the
+//! A key is what decides the shard: the hash key. What counts is each record's first copy in the stream. A copy that arrives after its sender was told that the
 //! outcome is unknown is nobody's first: no producer can call it back.
 
-use kinesis_batcher_core::Event;
+use std::collections::BTreeMap;
+
+use kinesis_batcher_core::{Event, HashKey, Ordering};
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, Scene};
 use crate::window::Window;
 
 /// Knows the last record of each key that was stored for the first time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OrderOfKeys {
-    is_on: bool,
-    /// By producer and key: how many records had been accepted before the last one that was stored, and its number.
-    last: PerProducer<Vec<Option<(u64, u64)>>>,
+    producers: PerProducer<Producer>,
     stored: Window<()>,
 }
 
-impl OrderOfKeys {
-    /// `is_on`: the batchers promise order.
-    pub(super) fn new(is_on: bool) -> Self {
-        Self { is_on, last: PerProducer::default(), stored: Window::new() }
-    }
+#[derive(Debug, Default)]
+struct Producer {
+    is_on: bool,
+    /// By hash key: how many records had been accepted before the last one that was stored, and its number.
+    last: BTreeMap<HashKey, (u64, u64)>,
+}
 
+impl OrderOfKeys {
     fn stored(&mut self, scene: &Scene<'_>, producer: u32, number: u64) -> Result<(), Breach> {
         let Some(facts) = scene.ledger.record(number) else { return Ok(()) };
         let Some(accepted) = facts.accepted else { return Ok(()) };
         if self.stored.insert(number, ()).is_some() {
             return Ok(());
         }
-        let last = self.last.of(producer);
-        let key = facts.key as usize;
-        if last.len() <= key {
-            last.resize(key + 1, None);
-        }
-        match last[key] {
+        let last = &mut self.producers.of(producer).last;
+        match last.insert(facts.hash_key, (accepted.order, number)) {
             Some((order, overtaker)) if order > accepted.order => Err(Breach::of_record(
                 number,
-                format!("record {overtaker} has the same key, was pushed later and is stored already"),
+                format!("record {overtaker} has the same hash key, was pushed later and is stored already"),
             )),
-            _ => {
-                last[key] = Some((accepted.order, number));
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -71,12 +66,18 @@ impl Checker for OrderOfKeys {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        if self.is_on { &[Kind::Stored, Kind::Event] } else { &[] }
+        &[Kind::Began, Kind::Stored, Kind::Event]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Stored { producer, records, replies, late: false, .. } => {
+            Observation::Began { producer, batcher } => {
+                self.producers.of(producer).is_on = batcher.config().ordering() != Ordering::None;
+                Ok(())
+            }
+            Observation::Stored { producer, records, replies, late: false, .. }
+                if self.producers.of(producer).is_on =>
+            {
                 self.call(scene, producer, records, replies)
             }
             Observation::Event {

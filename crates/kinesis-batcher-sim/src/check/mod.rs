@@ -314,8 +314,7 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(i07::BackwardChangesNothing::default()),
         Box::new(i08::AttemptsAndAge::default()),
         Box::new(i10::FreeShardsGo::default()),
-        // No batcher promises it yet.
-        Box::new(i11::OrderOfKeys::new(false)),
+        Box::new(i11::OrderOfKeys::default()),
         Box::new(i12::FiguresAddUp::default()),
         Box::new(liveness::TheEndIsLast::default()),
         Box::new(honesty::ReceiptsAreTrue::default()),

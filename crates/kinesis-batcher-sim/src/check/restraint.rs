@@ -1,4 +1,4 @@
-//! After failures in a row, waits grow: an outage or a hot shard is not hammered.
+//! After failures in a row, waits grow: an outage or a hot shard is not hammered. After answers in a row, all is open.
 //!
 //! A single wait is drawn evenly from zero to a ceiling that doubles from 50 ms to 1 s, so it says nothing. Eight in a
 //! row add up to less than 100 ms in one of a thousand million cases.
@@ -7,7 +7,7 @@ use kinesis_batcher_core::{ErrorClass, RecordOutcome, RequestError, Response, Ti
 
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Adds up waits after failures, of requests as a whole and of each shard.
@@ -22,6 +22,8 @@ struct Producer {
     lanes: Lanes<Streak>,
     requests: Streak,
     in_flight: u64,
+    /// Requests answered in a row.
+    answers: u64,
 }
 
 /// Failures in a row, and the waits between them.
@@ -41,7 +43,7 @@ impl Checker for WaitsGrow {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven]
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -60,6 +62,16 @@ impl Checker for WaitsGrow {
             Observation::Answered { producer, request, outcome } => {
                 let sent_at = self.sent_at.remove(request.number).unwrap_or(scene.clock);
                 self.producers.of(producer).answered(scene, sent_at, request, outcome);
+            }
+            Observation::Settled { producer, cause: Cause::Response, batcher, .. } => {
+                let (max, answers) =
+                    (batcher.config().in_flight_requests_max() as u64, self.producers.of(producer).answers);
+                let allowed = batcher.stats().requests_in_flight_allowed;
+                if answers >= max && allowed < max {
+                    return Err(Breach::new(format!(
+                        "{answers} requests in a row were answered, and {allowed} of {max} may be on their way"
+                    )));
+                }
             }
             _ => {}
         }
@@ -114,6 +126,7 @@ impl Producer {
         outcome: &Result<Response, RequestError>,
     ) {
         self.in_flight -= 1;
+        self.answers += 1;
         match outcome {
             Ok(response) if response.outcomes.len() == request.request.len() => {
                 self.requests = Streak::default();
@@ -122,7 +135,10 @@ impl Producer {
             Err(error) if matches!(error.class(), ErrorClass::Rejected | ErrorClass::Permanent) => {
                 self.requests = Streak::default();
             }
-            _ => self.requests.fails(scene.clock, sent_at),
+            _ => {
+                self.requests.fails(scene.clock, sent_at);
+                self.answers = 0;
+            }
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Open shards of equal size.
+    /// Open shards of equal size, as CreateStream lays them out.
     pub(super) fn uniform(options: &ServiceOptions, now: Timestamp) -> Self {
         let mut shards = Self {
             all: Vec::new(),
@@ -52,7 +52,8 @@ impl Shards {
             index: None,
         };
         let count = u128::from(options.shards);
-        let step = u128::MAX / count;
+        // 2^128 does not fit; for any count but a power of two the quotient is the same.
+        let step = u128::MAX / count + u128::from(options.shards.is_power_of_two() && count > 1);
         for number in 0..count {
             let last = if number + 1 == count { u128::MAX } else { (number + 1) * step - 1 };
             let position = shards.add(number * step, last, [None, None], options, now);

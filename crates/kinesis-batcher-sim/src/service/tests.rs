@@ -42,12 +42,16 @@ fn assert_tiles(kinesis: &Kinesis) {
 }
 
 #[test]
-fn a_new_stream_is_as_the_map_of_equal_shards() {
-    for shards in [1, 2, 3, 7, 1_000] {
+fn the_shards_of_a_new_stream_are_of_equal_size() {
+    for shards in [1, 2, 3, 4, 7, 1_000] {
         let kinesis = kinesis(shards);
-        assert_eq!(kinesis.shard_map(), ShardMap::uniform(shards.try_into().unwrap()));
         assert_tiles(&kinesis);
+        let sizes: Vec<u128> =
+            kinesis.open_shards().map(|shard| shard.last.value() - shard.first.value()).collect();
+        assert!(sizes.iter().all(|size| size.abs_diff(sizes[0]) < u128::from(shards)), "{shards} shards");
     }
+    let first = kinesis(4).open_shards().next().unwrap().last;
+    assert_eq!(first.value(), (1 << 126) - 1, "as the service does it");
 }
 
 #[test]

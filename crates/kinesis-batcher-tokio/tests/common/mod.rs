@@ -7,7 +7,7 @@ use std::time::Duration;
 use kinesis_batcher_local::hostile::{HostileKinesis, HostileOptions};
 use kinesis_batcher_tokio::{
     Config, ConfigBuilder, Credentials, Delivery, DeliveryError, Producer, ProducerBuilder, Receipt, Record,
-    ShardLimit,
+    ShardLimit, Wire,
 };
 
 pub const STREAM: &str = "hostile";
@@ -18,7 +18,17 @@ pub fn builder(endpoint_url: &str, stream: &str) -> ProducerBuilder {
         .endpoint_url(endpoint_url)
         .region("us-east-1")
         .credentials(Credentials::for_tests())
+        .wire(wire())
         .config(eager().build().unwrap())
+}
+
+/// The wire of this test binary: some run the tests of others over another one.
+fn wire() -> Wire {
+    match env!("CARGO_CRATE_NAME") {
+        "wire_sdk" => Wire::Sdk,
+        "wire_direct" => Wire::Direct,
+        _ => Wire::default(),
+    }
 }
 
 /// Requests soon, and no limits of ours.
