@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use common::{World, key_for, millis, stored, throttled};
+use common::{World, key_for, millis, refused, stored, throttled};
 use kinesis_batcher_core::{Config, HashKey, Response, Shard, ShardLimit, ShardMap, Timestamp};
 
 /// Records that arrive for a shard in any window of a second stay within its limit and its burst.
@@ -252,4 +252,20 @@ fn ten_thousand_shards_are_normal() {
     world.run_until_done();
     assert_eq!(world.delivered.len(), 50_000);
     assert_eq!(world.request_sizes(), [500; 100]);
+}
+
+#[test]
+fn what_a_refused_request_gives_back_shortens_the_wait_of_those_behind() {
+    let config = Config::builder().shard_limit(ShardLimit::Percent(4)).build().unwrap();
+    let mut world = World::new(config, 1);
+    // At 4 % of a mebibyte a second it owes 25 seconds, and the small one behind it waits for that.
+    world.push(0, "key", 1_000_000).unwrap();
+    world.run_to_request(|request| assert_eq!(request.len(), 1));
+    world.push(1, "key", 10).unwrap();
+    world.run_quietly_for(millis(150));
+    assert!(world.batcher.poll_request().is_none(), "the limits hold it");
+    let wait = |world: &World| world.batcher.poll_timeout().expect("something waits").at.since(world.now);
+    assert!(wait(&world) > millis(20_000), "it waits {:?}", wait(&world));
+    world.answer(refused("LimitExceededException"));
+    assert!(wait(&world) <= millis(100), "nothing is owed any more, and it waits {:?}", wait(&world));
 }

@@ -278,7 +278,7 @@ impl Model {
                 Err(error) if !error.is_outcome_unknown() => Some(false),
                 _ => None,
             };
-            if told.unwrap_or((tags[0] ^ seed) % 2 == 0) {
+            if told.unwrap_or((tags[0] ^ seed).is_multiple_of(2)) {
                 for tag in tags {
                     if !self.stored.contains(&tag) {
                         self.stored.push(tag);

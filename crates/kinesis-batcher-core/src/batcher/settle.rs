@@ -323,8 +323,14 @@ impl<T> Batcher<T> {
         let mut entries = entries.iter();
         for run in runs {
             let bytes = entries.by_ref().take(run.entries as usize).map(|entry| entry.bytes() as u64).sum();
-            if let Some(limits) = &mut self.lanes.lane_mut(run.lane).limits {
-                limits.give_back(self.now, sent_at, u64::from(run.entries), bytes);
+            let lane = self.lanes.lane_mut(run.lane);
+            let Some(limits) = &mut lane.limits else { continue };
+            limits.give_back(self.now, sent_at, u64::from(run.entries), bytes);
+            if lane.state == LaneState::Blocked && lane.last_error().is_none() {
+                // It waits for its limits alone, and they have changed.
+                lane.blocked_until = self.now;
+                self.lanes.detach(run.lane);
+                self.lanes.reschedule(&self.pool, self.now, run.lane);
             }
         }
     }
