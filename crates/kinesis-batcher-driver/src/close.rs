@@ -61,6 +61,10 @@ impl Future for Close<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReport> {
         let watcher = self.watcher.unwrap_or_else(|| self.start());
         let shared = self.producer.shared();
+        // Before the timer is polled, which may belong to a runtime that is gone.
+        if let Some(report) = shared.lock().close_report() {
+            return Poll::Ready(report);
+        }
         if !self.aborted
             && let Some(timer) = &mut self.timer
             && timer.as_mut().poll(cx).is_ready()

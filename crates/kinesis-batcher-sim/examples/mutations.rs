@@ -242,7 +242,8 @@ impl Arguments {
 const CRATES: [&str; 3] = ["kinesis-aggregation", "kinesis-batcher-core", "kinesis-batcher-sim"];
 const TEST_SECTIONS: [&str; 4] = ["[dev-dependencies]", "[[bench]]", "[[test]]", "[[example]]"];
 const JUDGE_MANIFEST: &str = "[package]\nname = \"judge\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-                              [dependencies]\nkinesis-batcher-sim = { path = \"../kinesis-batcher-sim\" }\n";
+                              [dependencies]\nkinesis-batcher-core = { path = \"../kinesis-batcher-core\" }\n\
+                              kinesis-batcher-sim = { path = \"../kinesis-batcher-sim\" }\n";
 /// Assertions of the core are off: the checkers are to find what is wrong without them.
 const PROFILE: &str = "\n[profile.dev]\nopt-level = 1\ndebug = false\ndebug-assertions = false\noverflow-checks = false\n\n\
                        [profile.dev.package.\"*\"]\nopt-level = 2\n";

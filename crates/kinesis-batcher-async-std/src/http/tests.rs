@@ -68,7 +68,7 @@ fn read_request(stream: &mut TcpStream) -> bool {
 
 fn is_not_sent(error: &ConnectorError) -> bool {
     std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
-        .any(|error| error.is::<NotConnected>())
+        .any(<dyn std::error::Error>::is::<NotConnected>)
 }
 
 #[test]

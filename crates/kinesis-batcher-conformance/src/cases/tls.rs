@@ -1,5 +1,6 @@
 //! Over TLS. These cases run in processes of their own; see [`in_child`](crate::in_child).
 
+use kinesis_batcher_local::hostile::Observed;
 use kinesis_batcher_local::tls::{TestAuthority, TlsFront};
 use kinesis_batcher_local::{EmbeddedKinesis, EmbeddedOptions};
 
@@ -69,6 +70,6 @@ fn refused(subject: &impl Subject, authority: &TestAuthority, host: &str, parts:
         for part in parts {
             assert!(message.contains(part), "{message:?} does not say {part:?}");
         }
-        assert_eq!(kinesis.inspect(|seen| seen.connections()), 0, "nothing came through");
+        assert_eq!(kinesis.inspect(Observed::connections), 0, "nothing came through");
     });
 }
