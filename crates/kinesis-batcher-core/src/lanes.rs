@@ -132,9 +132,9 @@ impl<T> Lanes<T> {
 
     /// Puts records back that were taken out to be sent; `ids` in the order of their pushes.
     pub(crate) fn put_back(&mut self, pool: &mut EntryPool<T>, now: Timestamp, index: u32, ids: &[EntryId]) {
-        self.detach(index);
+        let turn = self.detach_with_turn(index);
         self.lane_mut(index).queue.merge(pool, ids);
-        self.reschedule(pool, now, index);
+        self.place(pool, now, index, turn);
     }
 
     /// Whether an aggregate with this oldest record goes along with a request that goes anyway.
@@ -185,6 +185,21 @@ impl<T> Lanes<T> {
         self.sendable_records -= records;
         self.sendable_bytes -= bytes;
         self.lanes[index as usize].state = LaneState::Idle;
+    }
+
+    /// As [`detach`](Self::detach), for a change after which a lane that is due keeps its turn, if nothing else moves
+    /// meanwhile: give it to [`reschedule_at`](Self::reschedule_at). Sent to the end of the line whenever one of its
+    /// records expires or comes back, a lane under overload would never be served.
+    pub(crate) fn detach_with_turn(&mut self, index: u32) -> Turn {
+        let lane = self.lane(index);
+        let turn = if lane.state == LaneState::Due { Turn::Behind(lane.previous) } else { Turn::Last };
+        self.detach(index);
+        turn
+    }
+
+    /// As [`reschedule`](Self::reschedule), with the turn that a due lane had.
+    pub(crate) fn reschedule_at(&mut self, pool: &EntryPool<T>, now: Timestamp, index: u32, turn: Turn) {
+        self.place(pool, now, index, turn);
     }
 
     /// Puts a detached lane where it belongs now.
@@ -263,7 +278,11 @@ impl<T> Lanes<T> {
         self.sendable_bytes += lane.queue.bytes();
         if due {
             lane.state = LaneState::Due;
-            let previous = if turn == Turn::First { NONE } else { self.due.tail };
+            let previous = match turn {
+                Turn::First => NONE,
+                Turn::Behind(previous) => previous,
+                Turn::Last => self.due.tail,
+            };
             self.link_after(previous, index, LaneState::Due);
             return;
         }
@@ -309,9 +328,11 @@ impl<T> Lanes<T> {
 }
 
 /// Where a due lane goes among the due.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
     First,
+    /// Behind this one, or first where that is `NONE`.
+    Behind(u32),
     Last,
 }
 

@@ -73,7 +73,7 @@ impl<T> Batcher<T> {
             return;
         }
         self.lanes.lane_mut(index).expiry_at = Timestamp::MAX;
-        self.lanes.detach(index);
+        let turn = self.lanes.detach_with_turn(index);
         while let Some((accepted_at, _)) = self.lanes.lane(index).oldest(&self.pool)
             && accepted_at.after(time_to_live) <= self.now
         {
@@ -82,7 +82,7 @@ impl<T> Batcher<T> {
             }
             self.expire_head(index);
         }
-        self.lanes.reschedule(&self.pool, self.now, index);
+        self.lanes.reschedule_at(&self.pool, self.now, index, turn);
         self.arm_expiry(index);
     }
 }
