@@ -2,14 +2,14 @@
 
 /// How a request is written and its reply is read.
 ///
-/// Credentials, signature, endpoint, time-outs, TLS and the meaning of errors are the SDK's with either, and both give
-/// the same outcomes for the same replies.
+/// Credentials, signature, endpoint, time-outs, TLS and the meaning of errors are the SDK's with each, and all give the
+/// same outcomes for the same replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wire {
     /// Records are written straight into the request's body, and outcomes are read off the reply in one pass.
     ///
-    /// It takes less than half as long as the SDK's way for small records. `FailedRecordCount` and `EncryptionType` of
+    /// For small records it takes about half of the SDK's CPU time. `FailedRecordCount` and `EncryptionType` of
     /// a reply are not looked at, so a reply that has nonsense there can be read, which the SDK refuses to.
     #[default]
     Lean,

@@ -21,6 +21,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 /// The wires that must do as the SDK's own does.
 const OTHERS: [Wire; 2] = [Wire::Lean, Wire::Direct];
@@ -273,6 +275,14 @@ proptest! {
             prop_assert_eq!(sent(wire), expected.clone());
         }
     }
+}
+
+#[test]
+fn the_generated_replies_are_neither_all_readable_nor_all_broken() {
+    let mut runner = TestRunner::deterministic();
+    let replies = (0..400).map(|_| reply().new_tree(&mut runner).unwrap().current());
+    let readable = replies.filter(|reply| Service::new(200, &**reply).outcome(Wire::Sdk).is_ok()).count();
+    assert!((80..320).contains(&readable), "{readable} of 400 can be read");
 }
 
 #[test]

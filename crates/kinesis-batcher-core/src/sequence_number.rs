@@ -57,21 +57,15 @@ fn limbs_of(text: &[u8]) -> Option<[u64; LIMBS]> {
     if !canonical {
         return None;
     }
-    let mut padded = [b'0'; LIMBS * LIMB_DIGITS];
-    match <&[u8; USUAL_DIGITS]>::try_from(text) {
-        // Copied without a call, since its length is known.
-        Ok(usual) => padded[LIMBS * LIMB_DIGITS - USUAL_DIGITS..].copy_from_slice(usual),
-        Err(_) => padded[LIMBS * LIMB_DIGITS - text.len()..].copy_from_slice(text),
-    }
     let mut limbs = [0; LIMBS];
-    for (limb, digits) in limbs.iter_mut().zip(padded.as_chunks::<LIMB_DIGITS>().0) {
-        // 3, 8 and 8 digits.
-        let (high, rest) = digits.split_at(LIMB_DIGITS - 16);
-        let [middle, low] = rest.as_chunks::<8>().0 else { return None };
-        let high = high.iter().try_fold(0, |number, digit| {
+    for (limb, digits) in limbs.iter_mut().rev().zip(text.rchunks(LIMB_DIGITS)) {
+        let (rest, eights) = digits.as_rchunks::<8>();
+        let high = rest.iter().try_fold(0, |number, digit| {
             digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
         })?;
-        *limb = (high * 100_000_000 + eight_digits(*middle)?) * 100_000_000 + eight_digits(*low)?;
+        *limb = eights
+            .iter()
+            .try_fold(high, |number, eight| Some(number * 100_000_000 + eight_digits(*eight)?))?;
     }
     Some(limbs)
 }
@@ -79,8 +73,6 @@ fn limbs_of(text: &[u8]) -> Option<[u64; LIMBS]> {
 const LIMBS: usize = 3;
 /// Decimal digits that always fit in 64 bits.
 const LIMB_DIGITS: usize = 19;
-/// Digits of the service's sequence numbers, as seen since 2013.
-const USUAL_DIGITS: usize = 56;
 
 #[cfg(test)]
 mod tests {

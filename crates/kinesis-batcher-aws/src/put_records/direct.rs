@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::identity::{Identity, ResolveCachedIdentity};
+use aws_smithy_runtime_api::client::interceptors::context::Error;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::{GetIdentityResolver, RuntimeComponents};
@@ -185,7 +186,7 @@ fn error_of(response: HttpResponse, config: &ConfigBag) -> SdkError<PutRecordsEr
     };
     let mut refusal = None;
     let unreadable = error.map_operation_error(|error| refusal = Some(error));
-    match refusal.map(|error| error.downcast::<PutRecordsError>()) {
+    match refusal.map(Error::downcast::<PutRecordsError>) {
         Some(Ok(refusal)) => SdkError::service_error(refusal, response),
         Some(Err(_)) => SdkError::response_error("an error of another operation", response),
         None => SdkError::response_error(format!("{unreadable:?}"), response),

@@ -1,4 +1,4 @@
-//! The model of the service beside ferrokinesis, on the behaviour that both have.
+//! The model of the service of `kinesis-batcher-sim` beside ferrokinesis, on the behaviour that both have.
 //!
 //! Where they differ on purpose nothing is compared: ferrokinesis counts limits in fixed seconds and without partition
 //! keys, takes 5 MiB a request, measures partition keys in bytes, and lets explicit hash keys with leading zeros through.
