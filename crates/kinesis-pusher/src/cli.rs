@@ -1,9 +1,11 @@
 //! What may be typed.
 
 mod local;
+mod producer;
 mod push;
 mod read;
 mod shards;
+mod simulate;
 mod target;
 mod values;
 
@@ -13,8 +15,9 @@ pub(crate) use local::LocalArgs;
 pub(crate) use push::{Format, OnBadRecord, ProgressMode, PushArgs, ReportingArgs, SummaryFormat};
 pub(crate) use read::{From, ReadArgs, ReadOutput};
 pub(crate) use shards::{ShardsArgs, ShardsOutput};
+pub(crate) use simulate::SimulateArgs;
 pub(crate) use target::Target;
-pub(crate) use values::write_duration;
+pub(crate) use values::{duration, write_duration};
 
 use crate::exit::Exit;
 use crate::output;
@@ -46,6 +49,8 @@ pub(crate) enum Command {
     Shards(ShardsArgs),
     /// Run a Kinesis on this machine until it is stopped
     Local(LocalArgs),
+    /// Try a load on a stream that does not exist: virtual time, faults, and how many shards it needs
+    Simulate(Box<SimulateArgs>),
 }
 
 /// Prints what clap has to say: help and version in full on stdout, wrong usage as one line on stderr.
@@ -90,6 +95,7 @@ Examples:
   kinesis-pusher read --stream orders --until-caught-up
   kinesis-pusher shards --stream orders
   kinesis-pusher local --port 4567 --stream orders
+  kinesis-pusher simulate --shards 12 --rate 9000 --plot 12.svg
 
 Exit codes:
   0  everything was delivered

@@ -1,7 +1,7 @@
 //! Push files and standard input into Amazon Kinesis Data Streams, and read them back.
 //!
-//! The binary is the whole crate: `cli` says what may be typed, `push`, `read`, `shards` and `local` are the
-//! subcommands, and the other modules are what they share.
+//! The binary is the whole crate: `cli` says what may be typed, `push`, `read`, `shards`, `local` and
+//! `simulate` are the subcommands, and the other modules are what they share.
 
 mod cli;
 mod connect;
@@ -22,6 +22,7 @@ mod read;
 mod reason;
 mod shards;
 mod signals;
+mod simulate;
 mod summary;
 mod tally;
 mod verify;
@@ -58,6 +59,7 @@ fn run(command: Command) -> Result<Exit, StartError> {
             Command::Read(args) => read::run(args).await,
             Command::Shards(args) => shards::run(args).await,
             Command::Local(args) => local::run(args).await,
+            Command::Simulate(args) => simulate::run(&args),
         }
     });
     // A blocking task, such as a name that is being looked up, must not keep the process from ending.

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use kinesis_batcher_core::{Config, ConfigBuilder, Ordering, ShardLimit};
+use kinesis_batcher_core::{Config, ConfigBuilder};
 
+use super::producer::{Order, ProducerArgs};
 use super::target::Target;
-use super::values::{OrNone, duration, duration_within, number, or_none, setting, size, whole};
+use super::values::{duration_within, number, setting, size};
 use crate::key::KeySpec;
 
 /// Everything `push` can be told.
@@ -82,51 +83,14 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Delivery")]
 pub(crate) struct DeliveryArgs {
-    /// Pack small records into aggregates, as the KPL does: a shard takes 1,000 of them a second, whatever they hold.
-    /// Consumers must take them apart, as the KCL and 'read' do
-    #[arg(long)]
-    pub(crate) aggregate: bool,
-
-    /// In which order records are stored: 'none' promises none; with 'partition-key', those of one key stay in the
-    /// order of the input, whatever has to be sent again. Needs a --partition-key that records share. A key then gets
-    /// one record a round trip; with --aggregate, a shard gets one aggregate a round trip, which fills it up to 48 ms
-    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Order::None)]
-    pub(crate) order: Order,
-
-    /// How long a record may wait for company before it is sent
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = setting(duration, ConfigBuilder::linger))]
-    pub(crate) linger: Duration,
-
-    /// Requests on their way at once, at most
-    #[arg(long, value_name = "REQUESTS", default_value = "16", value_parser = setting(whole, ConfigBuilder::in_flight_requests_max))]
-    pub(crate) in_flight: usize,
-
-    /// Bytes of records waiting or on their way, at most; reading waits when they are reached. One shard gets half of
-    /// them at most, and as records go in the order of the input, reading waits for a shard that is behind too
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = setting(size, ConfigBuilder::buffer_bytes_max))]
-    pub(crate) buffer_bytes: usize,
-
-    /// Records waiting or on their way, at most; reading waits when they are reached
-    #[arg(long, value_name = "RECORDS", default_value = "200000", value_parser = setting(whole, ConfigBuilder::buffer_records_max))]
-    pub(crate) buffer_records: usize,
+    /// Batches, limits and retries.
+    #[command(flatten)]
+    pub(crate) producer: ProducerArgs,
 
     /// Bytes in one request, at most. The service takes 10MiB; some other servers only 5MiB [default: 10MiB, with
     /// --local 5MiB]
     #[arg(long, value_name = "SIZE", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
     pub(crate) request_bytes: Option<usize>,
-
-    /// Share of the service's limit of a shard (1,000 records/s and 1 MiB/s) to start from, 1 to 1000, or 'off' for
-    /// a server without limits
-    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = or_none("off", setting(whole, percent)))]
-    pub(crate) shard_limit_percent: OrNone<u16>,
-
-    /// How long to go on trying to deliver a record, or 'none' for without end
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = or_none("none", setting(duration, ConfigBuilder::time_to_live)))]
-    pub(crate) time_to_live: OrNone<Duration>,
-
-    /// How often to send a record, at most, or 'none' for as often as its time to live allows
-    #[arg(long, value_name = "N", default_value = "none", value_parser = or_none("none", setting(whole::<u32>, ConfigBuilder::attempts_max)))]
-    pub(crate) attempts: OrNone<u32>,
 
     /// How long to go on delivering what was read after SIGINT or SIGTERM; a second signal stops at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration_within(DRAIN_TIMEOUT))]
@@ -140,29 +104,19 @@ impl PushArgs {
     /// In the user's words, when settings that are right by themselves do not go together.
     pub(crate) fn config(&self) -> Result<Config, String> {
         // Whoever asks for order believes to have it, and a key a record orders nothing.
-        if self.delivery.order == Order::PartitionKey && matches!(self.input.partition_key, KeySpec::Random) {
+        if self.delivery.producer.order == Order::PartitionKey
+            && matches!(self.input.partition_key, KeySpec::Random)
+        {
             return Err(ORDER_OF_RANDOM_KEYS.to_owned());
         }
         let request_bytes = self.local.map_or(REQUEST_BYTES, |_| LOCAL_REQUEST_BYTES);
-        let DeliveryArgs { linger, in_flight, buffer_bytes, buffer_records, .. } = self.delivery;
-        Config::builder()
-            .aggregation(self.delivery.aggregate)
-            .ordering(self.delivery.order.into())
-            .linger(linger)
-            .in_flight_requests_max(in_flight)
-            .buffer_bytes_max(buffer_bytes)
-            .buffer_records_max(buffer_records)
+        self.delivery
+            .producer
+            .config()
             .request_bytes_max(self.delivery.request_bytes.unwrap_or(request_bytes))
-            .shard_limit(self.delivery.shard_limit_percent.0.map_or(ShardLimit::Off, ShardLimit::Percent))
-            .time_to_live(self.delivery.time_to_live.0)
-            .attempts_max(self.delivery.attempts.0)
             .build()
             .map_err(|error| error.to_string())
     }
-}
-
-fn percent(builder: ConfigBuilder, percent: u16) -> ConfigBuilder {
-    builder.shard_limit(ShardLimit::Percent(percent))
 }
 
 /// What the user sees of it.
@@ -196,23 +150,6 @@ pub(crate) enum OnBadRecord {
     Skip,
     /// Read no further, deliver what was read before it
     Fail,
-}
-
-/// `--order`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs, reason = "the names say it, and a doc comment would become help text")]
-pub(crate) enum Order {
-    None,
-    PartitionKey,
-}
-
-impl From<Order> for Ordering {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::None => Self::None,
-            Order::PartitionKey => Self::PartitionKey,
-        }
-    }
 }
 
 /// `--progress`
@@ -274,6 +211,7 @@ Exit codes:
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use kinesis_batcher_core::{Ordering, ShardLimit};
 
     use super::*;
     use crate::cli::{Cli, Command};
@@ -309,7 +247,9 @@ mod tests {
             "--buffer-bytes=2MiB",
             "--buffer-records=77",
             "--request-bytes=3MiB",
+            "--order=partition-key",
             "--shard-limit-percent=off",
+            "--adaptive-rates=off",
             "--time-to-live=none",
             "--attempts=9",
         ]);
@@ -321,7 +261,9 @@ mod tests {
             .buffer_bytes_max(2 << 20)
             .buffer_records_max(77)
             .request_bytes_max(3 << 20)
+            .ordering(Ordering::PartitionKey)
             .shard_limit(ShardLimit::Off)
+            .adaptive_rates(false)
             .time_to_live(None)
             .attempts_max(9)
             .build();

@@ -15,6 +15,7 @@ mod run;
 #[cfg(feature = "local")]
 mod serve;
 mod shards;
+mod simulate;
 mod start;
 #[cfg(unix)]
 mod stop;

@@ -6,9 +6,14 @@ use crate::run::{pusher, run};
 
 #[test]
 fn help_and_version_are_no_errors_and_go_to_stdout() {
-    for arguments in
-        [&["--help"][..], &["push", "--help"], &["shards", "--help"], &["local", "--help"], &["--version"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["push", "--help"],
+        &["shards", "--help"],
+        &["local", "--help"],
+        &["simulate", "--help"],
+        &["--version"],
+    ] {
         let ran = run(arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
         assert!(!ran.stdout.is_empty() && ran.stderr.is_empty(), "{arguments:?} prints to stdout alone");
@@ -42,6 +47,8 @@ fn the_help_of_push_documents_every_flag_of_the_contract_with_its_default() {
         "--summary",
         "--drain-timeout",
         "--request-bytes",
+        "--adaptive-rates",
+        "--order",
     ] {
         assert!(
             help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}[")),
