@@ -247,7 +247,6 @@ mod tests {
             "--buffer-bytes=2MiB",
             "--buffer-records=77",
             "--request-bytes=3MiB",
-            "--order=partition-key",
             "--shard-limit-percent=off",
             "--adaptive-rates=off",
             "--time-to-live=none",
