@@ -1,38 +1,13 @@
 //! The invariants, under operations that nobody thought of.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod checks;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use kinesis_aggregation::{Decoded, decode};
-use kinesis_batcher_core::{
-    Batcher, Config, Event, HashKey, Ordering, Record, RecordOutcome, Request, RequestError, Response,
-    ServiceError, Shard, ShardLimit, ShardMap, Timestamp,
-};
+use checks::{Answer, Op, the_promises_hold};
+use kinesis_batcher_core::{Config, Ordering, RequestError, ServiceError, ShardLimit, ShardMap};
 use proptest::prelude::*;
-
-#[derive(Clone, Debug)]
-enum Op {
-    Push { key: u16, explicit: Option<u128>, bytes: u32 },
-    Wait { micros: u32 },
-    WaitForDeadline,
-    StepBack { micros: u32 },
-    Answer { which: usize, answer: Answer },
-    Flush,
-    Reshard { cuts: Vec<u128> },
-    CountOnly { shards: u32 },
-    Auto { shards: u32 },
-}
-
-#[derive(Clone, Debug)]
-enum Answer {
-    /// An outcome for each record by its tag: most are stored.
-    Each(u64),
-    WrongLength(usize),
-    Refused(u16, &'static str),
-    NotSent,
-    Unknown,
-}
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -43,14 +18,18 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (any::<usize>(), answer()).prop_map(|(which, answer)| Op::Answer { which, answer }),
         1 => Just(Op::Flush),
         1 => prop::collection::vec(1u128.., 0..5).prop_map(|cuts| Op::Reshard { cuts }),
-        1 => (1u32..9).prop_map(|shards| Op::CountOnly { shards }),
-        1 => (1u32..9).prop_map(|shards| Op::Auto { shards }),
+        1 => shards().prop_map(|shards| Op::Map(ShardMap::count_only(shards))),
+        1 => shards().prop_map(|shards| Op::Map(ShardMap::auto(shards))),
     ]
+}
+
+fn shards() -> impl Strategy<Value = NonZeroU32> {
+    (1u32..9).prop_map(|shards| NonZeroU32::new(shards).expect("the range starts at one"))
 }
 
 fn push() -> impl Strategy<Value = Op> {
     (
-        prop_oneof![1 => any::<u16>(), 2 => 0u16..6],
+        prop_oneof![3 => any::<u16>().prop_map(Some), 6 => (0u16..6).prop_map(Some), 1 => Just(None)],
         prop::option::weighted(0.2, (0u128..4).prop_map(|quarter| quarter << 126)),
         prop_oneof![8u32..200, 8u32..300_000],
     )
@@ -68,9 +47,11 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         8 => any::<u64>().prop_map(Answer::Each),
         1 => (0usize..600).prop_map(Answer::WrongLength),
-        2 => (prop_oneof![Just(400u16), Just(500), Just(503)], codes).prop_map(|(status, code)| Answer::Refused(status, code)),
-        1 => Just(Answer::NotSent),
-        1 => Just(Answer::Unknown),
+        2 => (prop_oneof![Just(400u16), Just(500), Just(503)], codes).prop_map(|(status, code)| {
+            Answer::Error(RequestError::refused(status, ServiceError::from_code(code)))
+        }),
+        1 => Just(Answer::Error(RequestError::not_sent("no route"))),
+        1 => Just(Answer::Error(RequestError::outcome_unknown("reset"))),
     ]
 }
 
@@ -86,6 +67,7 @@ fn config() -> impl Strategy<Value = Config> {
         (10_000usize..2_000_000, 1usize..400),
         (any::<bool>(), 1_024usize..20_000, 1usize..50),
         prop_oneof![Just(Ordering::None), Just(Ordering::PartitionKey)],
+        any::<bool>(),
     )
         .prop_map(
             |(
@@ -99,6 +81,7 @@ fn config() -> impl Strategy<Value = Config> {
                 (buffer, buffer_records),
                 (aggregation, aggregate_bytes, aggregate_records),
                 ordering,
+                adaptive_rates,
             )| {
                 Config::builder()
                     .linger(Duration::from_micros(linger))
@@ -114,419 +97,11 @@ fn config() -> impl Strategy<Value = Config> {
                     .aggregate_bytes_max(aggregate_bytes)
                     .aggregate_records_max(aggregate_records)
                     .ordering(ordering)
+                    .adaptive_rates(adaptive_rates)
                     .build()
                     .expect("each range above is within the allowed")
             },
         )
-}
-
-/// Drives a batcher and knows what must be true of it.
-struct Model {
-    batcher: Batcher<u64>,
-    config: Config,
-    now: Timestamp,
-    in_flight: Vec<(Timestamp, Request<u64>)>,
-    next_tag: u64,
-    held: BTreeMap<u64, (Timestamp, usize)>,
-    ended: BTreeSet<u64>,
-    attempts: BTreeMap<u64, u32>,
-    rejected: BTreeMap<u64, u32>,
-    /// Each tag's hash key.
-    keys: BTreeMap<u64, HashKey>,
-    /// What the service has stored, in the order of its first copies.
-    stored: Vec<u64>,
-    delivered: BTreeSet<u64>,
-    drained: bool,
-    /// All that came out, to compare two runs.
-    log: String,
-    generation: u32,
-}
-
-impl Model {
-    fn new(config: Config) -> Self {
-        let now = Timestamp::from_millis(10);
-        let map = ShardMap::uniform(NonZeroU32::new(3).expect("not zero"));
-        Self {
-            batcher: Batcher::new(config.clone(), map, 5, now),
-            config,
-            now,
-            in_flight: vec![],
-            next_tag: 0,
-            held: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            attempts: BTreeMap::new(),
-            rejected: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            stored: vec![],
-            delivered: BTreeSet::new(),
-            drained: false,
-            log: String::new(),
-            generation: 0,
-        }
-    }
-
-    fn run(&mut self, op: &Op) {
-        match op {
-            Op::Push { key, explicit, bytes } => self.push(*key, *explicit, *bytes as usize),
-            Op::Wait { micros } => self.wait(Duration::from_micros(u64::from(*micros))),
-            Op::WaitForDeadline => self.wait_for_deadline(),
-            Op::StepBack { micros } => {
-                let before = self.batcher.poll_timeout();
-                let earlier = self.now.as_nanos().saturating_sub(u64::from(*micros) * 1_000);
-                self.batcher.handle_timeout(Timestamp::from_nanos(earlier));
-                assert_eq!(self.batcher.poll_timeout(), before, "I7: a backward step changes nothing");
-            }
-            Op::Answer { which, answer } => self.answer(*which, answer),
-            Op::Flush => self.batcher.flush(self.now),
-            Op::Reshard { cuts } => self.reshard(cuts),
-            Op::CountOnly { shards } => {
-                let shards = NonZeroU32::new(*shards).expect("the strategy starts at one");
-                self.batcher.handle_shard_map(self.now, ShardMap::count_only(shards));
-            }
-            Op::Auto { shards } => {
-                let shards = NonZeroU32::new(*shards).expect("the strategy starts at one");
-                self.batcher.handle_shard_map(self.now, ShardMap::auto(shards));
-            }
-        }
-        self.poll();
-    }
-
-    fn push(&mut self, key: u16, explicit: Option<u128>, bytes: usize) {
-        let tag = self.next_tag;
-        let mut data = tag.to_be_bytes().to_vec();
-        data.resize(bytes, 0);
-        let mut record = Record::new(format!("{key}").as_str(), data).expect("a valid record");
-        if let Some(key) = explicit {
-            record = record.with_explicit_hash_key(HashKey::new(key));
-        }
-        let (size, hash_key) = (record.bytes(), record.hash_key());
-        match self.batcher.push(self.now, record, tag) {
-            Ok(()) => {
-                self.next_tag += 1;
-                self.keys.insert(tag, hash_key);
-                self.held.insert(tag, (self.now, size));
-            }
-            Err(refused) => assert_eq!((refused.tag, refused.record.bytes()), (tag, size), "goods come back"),
-        }
-    }
-
-    fn wait(&mut self, duration: Duration) {
-        let until = self.now.after(duration);
-        for _ in 0..10_000 {
-            let Some(deadline) = self.batcher.poll_timeout().filter(|deadline| deadline.at <= until) else {
-                self.now = until;
-                return;
-            };
-            assert!(
-                deadline.at > self.now,
-                "I6: {deadline:?} is not after {:?}, when all was polled",
-                self.now
-            );
-            self.now = deadline.at;
-            self.batcher.handle_timeout(self.now);
-            self.poll();
-        }
-        panic!("I6: ten thousand deadlines within {duration:?}");
-    }
-
-    fn wait_for_deadline(&mut self) {
-        if let Some(deadline) = self.batcher.poll_timeout() {
-            self.wait(deadline.at.since(self.now).min(Duration::from_secs(60)));
-        }
-    }
-
-    fn answer(&mut self, which: usize, answer: &Answer) {
-        if self.in_flight.is_empty() {
-            return;
-        }
-        let (_, request) = self.in_flight.remove(which % self.in_flight.len());
-        let first_tags: Vec<u64> = request.records().map(|record| tags_of(record.data())[0]).collect();
-        let tags: Vec<u64> = request.records().flat_map(|record| tags_of(record.data())).collect();
-        let outcome = match answer {
-            Answer::Each(seed) => {
-                Ok(Response::new(first_tags.iter().map(|&tag| self.outcome(tag, *seed)).collect()))
-            }
-            Answer::WrongLength(length) => {
-                let length = if *length == request.len() { length + 1 } else { *length };
-                Ok(Response::new(vec![self.outcome(0, 0); length]))
-            }
-            Answer::Refused(status, code) => {
-                Err(RequestError::refused(*status, ServiceError::from_code(code)))
-            }
-            Answer::NotSent => Err(RequestError::not_sent("no route")),
-            Answer::Unknown => Err(RequestError::outcome_unknown("reset")),
-        };
-        if matches!(answer, Answer::Refused(400, "ValidationException")) && request.len() > 1 {
-            for tag in tags {
-                *self.rejected.entry(tag).or_default() += 1;
-            }
-        }
-        self.store(&request, &outcome, which as u64);
-        self.batcher.handle_response(self.now, request, outcome);
-    }
-
-    /// What the service has stored of the request. Where the reply does not tell, anything may be.
-    fn store(&mut self, request: &Request<u64>, outcome: &Result<Response, RequestError>, seed: u64) {
-        for (index, record) in request.records().enumerate() {
-            let tags = tags_of(record.data());
-            let told = match outcome {
-                Ok(response) if response.outcomes.len() == request.len() => match &response.outcomes[index] {
-                    RecordOutcome::Stored { .. } => Some(true),
-                    RecordOutcome::Unknown => None,
-                    _ => Some(false),
-                },
-                Err(error) if !error.is_outcome_unknown() => Some(false),
-                _ => None,
-            };
-            if told.unwrap_or((tags[0] ^ seed).is_multiple_of(2)) {
-                for tag in tags {
-                    if !self.stored.contains(&tag) {
-                        self.stored.push(tag);
-                    }
-                }
-            }
-        }
-    }
-
-    fn outcome(&self, tag: u64, seed: u64) -> RecordOutcome {
-        match (tag ^ seed) % 16 {
-            0 | 1 => RecordOutcome::Failed(ServiceError::from_code("ProvisionedThroughputExceededException")),
-            2 => RecordOutcome::Failed(ServiceError::from_code("InternalFailure")),
-            3 => RecordOutcome::Unknown,
-            4 => RecordOutcome::Failed(ServiceError::from_code("KMSDisabledException")),
-            n => RecordOutcome::Stored {
-                shard_id: format!("shardId-{:012}", n % 4).as_str().into(),
-                sequence_number: "7".into(),
-            },
-        }
-    }
-
-    fn stored_where_it_belongs(&self, request: &Request<u64>) -> Response {
-        let map = self.batcher.shard_map();
-        let outcomes = request.records().map(|record| {
-            let key =
-                record.explicit_hash_key().or_else(|| record.partition_key().map(HashKey::of_partition_key));
-            let owner = map.shards().get(map.index_of(key.unwrap_or(HashKey::MIN)));
-            let shard_id = owner.map_or("shardId-000000000000".into(), |owner| owner.id.clone());
-            RecordOutcome::Stored { shard_id, sequence_number: "7".into() }
-        });
-        Response::new(outcomes.collect())
-    }
-
-    fn reshard(&mut self, cuts: &[u128]) {
-        self.generation += 1;
-        let mut shards = vec![];
-        let mut first = 0;
-        for cut in cuts.iter().copied().collect::<BTreeSet<_>>() {
-            shards.push((first, cut - 1));
-            first = cut;
-        }
-        shards.push((first, u128::MAX));
-        let named = shards.into_iter().enumerate().map(|(index, (first, last))| {
-            // Some names stay from one map to the next, some with other ranges.
-            let id = if index % 2 == 0 {
-                format!("stays-{index}")
-            } else {
-                format!("new-{}-{index}", self.generation)
-            };
-            Shard::new(id.as_str(), HashKey::new(first), HashKey::new(last))
-        });
-        let map = ShardMap::known(named.collect()).expect("cuts tile the key space");
-        self.batcher.handle_shard_map(self.now, map);
-    }
-
-    fn poll(&mut self) {
-        self.poll_events();
-        while let Some(request) = self.batcher.poll_request() {
-            self.poll_events();
-            self.check_request(&request);
-            self.in_flight.push((self.now, request));
-        }
-        self.poll_events();
-        let stats = self.batcher.stats();
-        let held_bytes: usize = self.held.values().map(|(_, bytes)| bytes).sum();
-        assert_eq!(
-            stats.buffered_bytes, held_bytes as u64,
-            "I4: the buffer holds what was accepted and not ended"
-        );
-        assert!(
-            held_bytes <= self.config.buffer_bytes_max()
-                && self.held.len() <= self.config.buffer_records_max()
-        );
-        let in_flight: usize = self
-            .in_flight
-            .iter()
-            .flat_map(|(_, request)| request.records())
-            .map(|record| tags_of(record.data()).len())
-            .sum();
-        assert_eq!(stats.records_in_flight, in_flight as u64);
-        assert_eq!(stats.records_queued + stats.records_in_flight, self.held.len() as u64, "I12");
-        assert!(
-            stats.records_queued == 0 || !self.in_flight.is_empty() || self.batcher.poll_timeout().is_some(),
-            "I5: something is queued and nothing will ever happen"
-        );
-        let of_shards: u64 = self.batcher.shard_stats().map(|shard| shard.records_queued).sum();
-        assert!(of_shards <= stats.records_queued, "shards hold no more than all of it");
-        if let Some(time_to_live) = self.config.time_to_live()
-            && self.in_flight.is_empty()
-        {
-            for (tag, (accepted_at, _)) in &self.held {
-                let due = accepted_at.after(time_to_live);
-                let deadline = self.batcher.poll_timeout().map(|deadline| deadline.at);
-                assert!(
-                    due > self.now || deadline.is_some_and(|at| at <= self.now.max(due)),
-                    "I8: record {tag} outlives its time to live"
-                );
-            }
-        }
-    }
-
-    /// Before requests too: a record that has ended lets the next of its key go.
-    fn poll_events(&mut self) {
-        while let Some(event) = self.batcher.poll_event() {
-            self.check_event(event);
-        }
-    }
-
-    fn check_request(&mut self, request: &Request<u64>) {
-        assert!(
-            self.in_flight.len() < self.config.in_flight_requests_max(),
-            "requests in flight are bounded"
-        );
-        assert!((1..=self.config.request_records_max()).contains(&request.len()), "I2");
-        let bytes: usize = request
-            .records()
-            .map(|record| record.data().len() + record.partition_key().map_or(0, str::len))
-            .sum();
-        assert_eq!(bytes, request.bytes());
-        assert!(bytes <= self.config.request_bytes_max() || request.len() == 1, "I2");
-        for record in request.records() {
-            if let (Decoded::Aggregate(aggregate), Some(outer)) =
-                (decode(record.data()), record.explicit_hash_key())
-                && !self.batcher.shard_map().is_auto()
-            {
-                let map = self.batcher.shard_map();
-                let shard =
-                    map.shards().get(map.index_of(outer)).expect("aggregates are routed by known shards");
-                let range = shard.first.value()..=shard.last.value();
-                assert!(
-                    aggregate.is_kept_by_kcl(&range),
-                    "each member belongs to the shard that it is sent to"
-                );
-            }
-        }
-        if self.config.ordering() == Ordering::PartitionKey {
-            self.check_order(request);
-        }
-        for tag in request.records().flat_map(|record| tags_of(record.data())) {
-            let (accepted_at, _) = self.held[&tag];
-            if let Some(time_to_live) = self.config.time_to_live() {
-                assert!(
-                    accepted_at.after(time_to_live) > self.now,
-                    "I8: record {tag} was sent after its time"
-                );
-            }
-            let sent = self.attempts.entry(tag).or_default();
-            *sent += 1;
-            let counted = *sent - self.rejected.get(&tag).copied().unwrap_or_default();
-            assert!(
-                self.config.attempts_max().is_none_or(|max| counted <= max),
-                "I8: record {tag} went {counted} times"
-            );
-        }
-        self.log.push_str(&format!("{:?} {request:?}\n", self.now));
-    }
-
-    /// I11 at its root: whatever is sent of a key are the oldest that are held of it, all in one Kinesis record.
-    fn check_order(&self, request: &Request<u64>) {
-        for record in request.records() {
-            let tags = tags_of(record.data());
-            for (position, tag) in tags.iter().enumerate() {
-                let earlier =
-                    self.held.keys().filter(|held| *held < tag && self.keys[*held] == self.keys[tag]);
-                let missing = earlier.copied().find(|earlier| !tags[..position].contains(earlier));
-                assert_eq!(
-                    missing, None,
-                    "I11: record {tag} is sent while an earlier one of its key is held"
-                );
-            }
-        }
-    }
-
-    /// I11 as the service sees it.
-    fn check_storage(&self) {
-        let mut last_of_key = BTreeMap::new();
-        for tag in self.stored.iter().filter(|tag| self.delivered.contains(tag)) {
-            let last = last_of_key.insert(self.keys[tag], *tag);
-            assert!(last < Some(*tag), "I11: record {tag} is stored after {last:?} of the same key");
-        }
-    }
-
-    fn check_event(&mut self, event: Event<u64>) {
-        assert!(!self.drained, "nothing follows Drained");
-        self.log.push_str(&format!("{:?} {event:?}\n", self.now));
-        match event {
-            Event::Delivered { tag, .. } => {
-                assert!(self.stored.contains(&tag), "what is delivered is stored");
-                self.delivered.insert(tag);
-                self.end(tag);
-            }
-            Event::Failed { tag, record, .. } => {
-                assert_eq!(tag_of(record.data()), tag, "a record comes back with its own tag");
-                self.end(tag);
-            }
-            Event::Drained => {
-                self.drained = true;
-                assert!(self.held.is_empty(), "Drained comes last");
-            }
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, tag: u64) {
-        assert!(self.held.remove(&tag).is_some(), "I1: tag {tag} was accepted and has not ended");
-        assert!(self.ended.insert(tag), "I1: tag {tag} ends once");
-    }
-
-    /// Faults stop: everything must drain.
-    fn finish(&mut self, abort: bool) {
-        if abort {
-            self.batcher.abort(self.now);
-        } else {
-            self.batcher.close(self.now);
-        }
-        self.poll();
-        let mut steps = 0;
-        while !self.drained {
-            steps += 1;
-            assert!(steps < 200_000, "it drains within a bounded number of steps: {:?}", self.batcher);
-            if self.in_flight.is_empty() {
-                self.wait_for_deadline();
-            } else {
-                let (_, request) = self.in_flight.remove(0);
-                let outcome = Ok(self.stored_where_it_belongs(&request));
-                self.store(&request, &outcome, 0);
-                self.batcher.handle_response(self.now, request, outcome);
-                self.poll();
-            }
-        }
-        assert_eq!(self.ended.len() as u64, self.next_tag, "I1: every accepted tag came back");
-        assert!(self.batcher.poll_timeout().is_none());
-        if self.config.ordering() == Ordering::PartitionKey {
-            self.check_storage();
-        }
-    }
-}
-
-fn tags_of(data: &[u8]) -> Vec<u64> {
-    match decode(data) {
-        Decoded::Aggregate(aggregate) => aggregate.iter().map(|member| tag_of(member.data)).collect(),
-        _ => vec![tag_of(data)],
-    }
-}
-
-fn tag_of(data: &[u8]) -> u64 {
-    u64::from_be_bytes(data[..8].try_into().expect("data starts with the tag"))
 }
 
 proptest! {
@@ -534,14 +109,6 @@ proptest! {
 
     #[test]
     fn the_invariants_hold(config in config(), ops in prop::collection::vec(op(), 1..120), abort in any::<bool>()) {
-        let run = || {
-            let mut model = Model::new(config.clone());
-            for op in &ops {
-                model.run(op);
-            }
-            model.finish(abort);
-            model.log
-        };
-        prop_assert_eq!(run(), run(), "I9: the same inputs give the same outputs");
+        the_promises_hold(&config, &ops, abort);
     }
 }
