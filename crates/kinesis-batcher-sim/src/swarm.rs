@@ -1,10 +1,11 @@
 //! Options that a seed chooses.
 
+mod storm;
+
 use std::time::Duration;
 
 use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
 
-use crate::check::{Checks, Invariant};
 use crate::faults::Faults;
 use crate::latency::Latency;
 use crate::network::Network;
@@ -28,20 +29,18 @@ impl Options {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let root = Rng::new(seed).fork("options");
+        let mut rng = root.fork("storm");
+        if rng.one_in(STORM_ONE_IN) {
+            return storm::options(&mut rng);
+        }
         let service = service(&mut root.fork("service"));
         let mut rng = root.fork("run");
         let producers = if rng.one_in(3) { rng.between(2, 4) as u32 } else { 1 };
         let duration = Duration::from_millis(rng.magnitude(100, 10_000));
         let config = config(&mut root.fork("config"));
-        // A record that waits for an earlier one of its key is held back by something that these do not know of.
-        let checks = match config.ordering() {
-            Ordering::None => Checks::ALL,
-            _ => Checks::ALL.without(Invariant::I5).without(Invariant::I8).without(Invariant::I10),
-        };
         let auto = service.distribution == Distribution::Auto;
         Self {
             config,
-            checks,
             workload: workload(&mut root.fork("workload"), producers, duration, auto),
             network: network(&mut root.fork("network")),
             refresh: latency(&mut rng, 1_000_000),
@@ -203,3 +202,6 @@ fn latency(rng: &mut Rng, micros_max: u64) -> Latency {
         _ => Latency::LongTail { median: one },
     }
 }
+
+/// One run in so many is a storm.
+const STORM_ONE_IN: u64 = 6;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Batcher, ErrorClass};
+use kinesis_batcher_core::{Batcher, ErrorClass, Ordering, Timestamp};
 
 use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, tag_of};
@@ -28,6 +28,11 @@ struct Producer {
     by_age: VecDeque<u64>,
     /// Records accepted before this one were flushed.
     flushed_before: u64,
+    /// Records accepted before this time may share an aggregate with one that was flushed: where order is kept, an
+    /// aggregate grows while its shard waits.
+    shares_until: Timestamp,
+    keeps_order: bool,
+    time_to_live: Option<Duration>,
     accepted: u64,
     /// A request went early, unless the call at hand turns out to be a flush: one of its records.
     early: Option<u64>,
@@ -47,7 +52,10 @@ impl Checker for NothingGoesEarly {
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
-                self.producers.of(producer).linger = batcher.config().linger();
+                let (producer, config) = (self.producers.of(producer), batcher.config());
+                producer.linger = config.linger();
+                producer.keeps_order = config.ordering() != Ordering::None;
+                producer.time_to_live = config.time_to_live();
             }
             Observation::Accepted { producer, record } => {
                 let producer = self.producers.of(producer);
@@ -82,6 +90,10 @@ impl Checker for NothingGoesEarly {
                 let early = producer.early.take();
                 if matches!(cause, Cause::Flush | Cause::Close | Cause::Abort) {
                     producer.flushed_before = producer.accepted;
+                    if producer.keeps_order {
+                        let time_to_live = producer.time_to_live.unwrap_or(Duration::MAX);
+                        producer.shares_until = scene.clock.after(time_to_live);
+                    }
                 } else if let Some(number) = early {
                     let what = "it goes in a request that is neither full nor due";
                     return Err(Breach::of_record(number, what));
@@ -113,6 +125,7 @@ impl NothingGoesEarly {
                 facts.is_none_or(|accepted| {
                     accepted.at.after(producer.linger) <= scene.clock
                         || accepted.order < producer.flushed_before
+                        || accepted.at < producer.shares_until
                 })
             };
             while producer.by_age.front().is_some_and(|&number| self.records.get(number).is_none()) {

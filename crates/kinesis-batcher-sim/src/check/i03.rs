@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
-use kinesis_batcher_core::{Batcher, Config, ShardLimit, ShardMap};
+use kinesis_batcher_core::{Config, ShardLimit, ShardMap};
 
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Keeps the account of each shard for each producer.
@@ -62,7 +62,7 @@ impl Checker for ShardWindows {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled]
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -85,12 +85,6 @@ impl Checker for ShardWindows {
                     lanes.lane(place).settle(request.number, not_stored);
                 }
                 Ok(())
-            }
-            // Only answers raise rates. With thousands of shards, looking at each would cost more than the run.
-            Observation::Settled { cause: Cause::Response, batcher, .. }
-                if batcher.stats().open_shards <= SHARDS_LOOKED_AT_MAX =>
-            {
-                check_rates(batcher)
             }
             Observation::MapGiven { producer, map } => {
                 let now = scene.clock.as_nanos();
@@ -130,18 +124,6 @@ fn sent(
             .map_err(|over| over.breach(number, "records", rates.records))?;
         check(before.bytes_until, lane.now.bytes_until, bytes_cost, now)
             .map_err(|over| over.breach(number, "bytes", rates.bytes))?;
-    }
-    Ok(())
-}
-
-/// A rate that adapts stays below the configured share, even while little is sent.
-fn check_rates(batcher: &Batcher<u64>) -> Result<(), Breach> {
-    let Some(share) = Rates::of(batcher.config(), batcher.shard_map()) else { return Ok(()) };
-    for shard in batcher.shard_stats() {
-        let over = [(shard.records_per_second, share.records), (shard.bytes_per_second, share.bytes)];
-        if let Some((Some(rate), most)) = over.into_iter().find(|&(rate, most)| rate > Some(most)) {
-            return Err(Breach::new(format!("a shard may be sent {rate}/s, and its share is {most}/s")));
-        }
     }
     Ok(())
 }
@@ -235,7 +217,6 @@ pub(super) fn percent(config: &Config) -> Option<u64> {
     }
 }
 
-const SHARDS_LOOKED_AT_MAX: u64 = 64;
 /// What may be sent at once, by the core's documentation of I3: a fifth of a second's worth.
 pub(super) const BURST_NANOS: u64 = NANOS_PER_SECOND / 5;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;

@@ -1,4 +1,6 @@
 //! I8: no record is sent more often than allowed, nor after its time to live, nor kept longer than that.
+//!
+//! A record that waits for an earlier one of its key is kept until that one is back from its flight.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,6 +8,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{ErrorClass, Event, FailureReason, Timestamp};
 
 use super::per_producer::PerProducer;
+use super::turns::Turns;
 use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
 use crate::window::Window;
 
@@ -33,6 +36,9 @@ struct Producer {
     by_age: VecDeque<u64>,
     /// Those that expired in flight and have come back.
     back: Vec<u64>,
+    /// Those that expired behind one of their key that is on its way.
+    parked: Vec<u64>,
+    turns: Turns,
 }
 
 impl Checker for AttemptsAndAge {
@@ -41,7 +47,15 @@ impl Checker for AttemptsAndAge {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
+        &[
+            Kind::Began,
+            Kind::Accepted,
+            Kind::Requested,
+            Kind::Answered,
+            Kind::Event,
+            Kind::MapGiven,
+            Kind::Settled,
+        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -50,14 +64,19 @@ impl Checker for AttemptsAndAge {
                 let producer = self.producers.of(producer);
                 producer.time_to_live = batcher.config().time_to_live();
                 producer.attempts_max = batcher.config().attempts_max();
+                producer.turns.begin(batcher);
                 Ok(())
             }
             Observation::Accepted { producer, record } => {
                 self.accepted(scene, producer, record);
                 Ok(())
             }
-            Observation::Requested { producer, request, .. } => self.requested(scene, producer, request),
+            Observation::Requested { producer, request, .. } => {
+                self.producers.of(producer).turns.requested(request);
+                self.requested(scene, producer, request)
+            }
             Observation::Answered { producer, request, outcome } => {
+                self.producers.of(producer).turns.answered(request);
                 // The service looked at the request and not at each record: such an attempt does not count.
                 let uncounted = request.request.len() > 1
                     && outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::Rejected);
@@ -73,6 +92,10 @@ impl Checker for AttemptsAndAge {
                 Ok(())
             }
             Observation::Event { producer, event } => self.event(scene, producer, event),
+            Observation::MapGiven { producer, map } => {
+                self.producers.of(producer).turns.map_given(map);
+                Ok(())
+            }
             Observation::Settled { producer, .. } => self.settled(scene, producer),
             _ => Ok(()),
         }
@@ -89,6 +112,7 @@ impl AttemptsAndAge {
             .map_or(scene.clock, |accepted| accepted.at);
         let expires_at = producer.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
         self.records.insert(number, State { expires_at, attempts: 0, in_flight: false, overdue: false });
+        producer.turns.accepted(scene, number);
         if expires_at < Timestamp::MAX {
             producer.by_age.push_back(number);
         }
@@ -130,6 +154,7 @@ impl AttemptsAndAge {
             Event::Failed { tag, failure, .. } => (*tag, failure.attempts, Some(&failure.reason)),
             _ => return Ok(()),
         };
+        self.producers.of(producer).turns.ended(number);
         let Some(state) = self.records.remove(number) else { return Ok(()) };
         if told != state.attempts {
             let what = format!("it was sent {} times, and {told} times are told", state.attempts);
@@ -162,10 +187,18 @@ impl AttemptsAndAge {
             match self.records.get_mut(number) {
                 Some(state) if state.expires_at > scene.clock => break,
                 Some(state) if state.in_flight => state.overdue = true,
+                Some(_) if producer.waits(scene, number) => producer.parked.push(number),
                 Some(state) => return Err(outlived(number, scene.clock, state)),
                 None => {}
             }
             producer.by_age.pop_front();
+        }
+        for number in std::mem::take(&mut producer.parked) {
+            if producer.waits(scene, number) {
+                producer.parked.push(number);
+            } else if self.records.get(number).is_some() {
+                producer.back.push(number);
+            }
         }
         for number in producer.back.drain(..) {
             if let Some(state) = self.records.get(number) {
@@ -173,6 +206,12 @@ impl AttemptsAndAge {
             }
         }
         Ok(())
+    }
+}
+
+impl Producer {
+    fn waits(&self, scene: &Scene<'_>, number: u64) -> bool {
+        scene.ledger.record(number).is_some_and(|facts| self.turns.key_is_in_flight(facts.hash_key))
     }
 }
 

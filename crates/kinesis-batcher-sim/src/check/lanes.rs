@@ -56,6 +56,12 @@ impl<L> Lanes<L> {
         &mut self.lanes[place as usize]
     }
 
+    /// The lane of the shard at this index in the present map.
+    pub(super) fn of_shard(&mut self, index: usize) -> &mut L {
+        let place = self.lane_of_shard[index];
+        self.lane(place)
+    }
+
     /// The lanes of the present map, with their places.
     pub(super) fn present(&mut self) -> impl Iterator<Item = (u32, &mut L)> {
         let mut present = self.lane_of_shard.clone();

@@ -22,7 +22,9 @@ mod liveness;
 mod observation;
 mod per_producer;
 mod placement;
+mod rates;
 mod restraint;
+mod turns;
 
 use std::fmt;
 use std::time::Duration;
@@ -126,7 +128,7 @@ pub enum Invariant {
     Honesty,
     /// A request goes when it is full or due, not before.
     Batching,
-    /// After failures in a row, waits grow.
+    /// After failures in a row, waits grow; rates follow what shards take.
     Restraint,
 }
 
@@ -321,6 +323,7 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(placement::AggregatesOfOneShard),
         Box::new(batching::NothingGoesEarly::default()),
         Box::new(restraint::WaitsGrow::default()),
+        Box::new(rates::RatesFollow::default()),
     ]
 }
 

@@ -1,0 +1,47 @@
+//! Storms: what is rare because it needs several things at once, at once.
+
+use std::time::Duration;
+
+use kinesis_batcher_core::{Config, Ordering};
+
+use crate::faults::{Fault, FaultKind, Faults};
+use crate::options::Options;
+use crate::rng::Rng;
+use crate::service::ServiceFaults;
+use crate::workload::{Keys, Rate};
+
+/// Aggregates, mostly, that live shortly, while shards split and merge one after the other and much fails. Half of them
+/// keep the order of keys that come again and again.
+pub(super) fn options(rng: &mut Rng) -> Options {
+    let ordering = if rng.one_in(2) { Ordering::PartitionKey } else { Ordering::None };
+    let config = Config::builder()
+        .aggregation(!rng.one_in(4))
+        .aggregate_records_max(rng.between(2, 6) as usize)
+        .linger(Duration::from_millis(rng.between(1, 60)))
+        .time_to_live(Duration::from_millis(rng.between(150, 900)))
+        .ordering(ordering)
+        .build()
+        .expect("each range above is within the allowed");
+    let mut options = Options::default().config(config).duration(DURATION).faults(Faults::Plan(faults(rng)));
+    options.service.shards = 3;
+    options.workload.rate = Rate::Constant(200);
+    options.workload.keys = Keys::Uniform { keys: rng.between(5, 60) as u32 };
+    options
+}
+
+fn faults(rng: &mut Rng) -> Vec<Fault> {
+    let mut service = ServiceFaults::default();
+    (service.throttle, service.internal_failure) = (300_000, 300_000);
+    let mut faults = vec![Fault::always(FaultKind::Service(service))];
+    for step in 1..RESHARDS {
+        let at = Duration::from_millis(100 * u64::from(step) + rng.below(80));
+        faults.push(Fault::at(at, *rng.pick(&[FaultKind::Split, FaultKind::Merge])));
+    }
+    if rng.one_in(4) {
+        faults.push(Fault::always(FaultKind::LostAfterWrite(rng.magnitude(1_000, 200_000) as u32)));
+    }
+    faults
+}
+
+const DURATION: Duration = Duration::from_millis(1_500);
+const RESHARDS: u32 = 12;
