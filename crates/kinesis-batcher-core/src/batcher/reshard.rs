@@ -131,8 +131,14 @@ impl<T> Batcher<T> {
     /// Puts entries where the present map sends them. Aggregates are divided where shards are.
     pub(super) fn route(&mut self, ids: &[EntryId]) {
         let mut routed: Vec<(u32, (Timestamp, u64), EntryId)> = Vec::with_capacity(ids.len());
+        let refusal = self.refusal();
         for &id in ids {
             let entry = self.pool.entry(id);
+            if let Some(reason) = refusal(entry) {
+                let entry = self.pool.remove(id);
+                self.fail(entry, &reason);
+                continue;
+            }
             let (lane, rank) = (self.lane_of(entry.hash_key), entry.rank());
             if self.is_of_lane(entry, lane) {
                 routed.push((lane, rank, id));
@@ -179,10 +185,15 @@ impl<T> Batcher<T> {
     }
 
     /// Divides an entry where the present map divides the shards of its user records.
-    fn divide_by_lane(&self, entry: Entry<T>) -> Vec<Entry<T>> {
+    fn divide_by_lane(&mut self, entry: Entry<T>) -> Vec<Entry<T>> {
         let history = History::of(&entry);
         let mut by_lane: BTreeMap<u32, Vec<(Record, Member<T>)>> = BTreeMap::new();
         for (record, member) in dissolve(entry) {
+            if record.partition_key.is_empty() && !self.map.is_auto() {
+                let alone = Entry::new(record, member.tag, member.accepted_at, history.sequence);
+                self.fail(history.write_to(alone), &FailureReason::PartitionKeyMissing);
+                continue;
+            }
             let single_lane = self.map.shards().is_empty() && !self.map.is_auto();
             // Where shards are not known, every record goes by itself: no two can be said to share one.
             let group = if single_lane { by_lane.len() as u32 } else { self.lane_of(record.hash_key) };
@@ -207,12 +218,7 @@ impl<T> Batcher<T> {
             }
         }
         entries.extend(open.close());
-        for entry in &mut entries {
-            entry.attempts = history.attempts;
-            entry.possible_duplicate = history.possible_duplicate;
-            entry.misplacements = history.misplacements;
-        }
-        entries
+        entries.into_iter().map(|entry| history.write_to(entry)).collect()
     }
 
     /// Whether all of the entry may go to this lane under the present map.
@@ -230,6 +236,13 @@ impl<T> Batcher<T> {
     /// Divides what is under suspicion by the present map.
     pub(super) fn requarantine(&mut self) {
         self.quarantine.unblock();
+        let refusal = self.refusal();
+        for entry in self.quarantine.extract(|entry| refusal(entry).is_some(), self.config.time_to_live()) {
+            self.note_brought_back(entry.hash_key);
+            if let Some(reason) = refusal(&entry) {
+                self.fail(entry, &reason);
+            }
+        }
         let whole = |entry: &Entry<T>| self.is_of_lane(entry, self.lane_of(entry.hash_key));
         if self.map.is_auto() || self.quarantine.entries().all(whole) {
             return;
@@ -269,11 +282,13 @@ impl<T> Batcher<T> {
         })
     }
 
-    fn fail_what_the_stream_no_longer_takes(&mut self) {
+    /// Why the stream of the present map takes an entry no longer, if it does not. A member of an aggregate that lacks
+    /// a key is not looked for; it is found when the aggregate is divided.
+    fn refusal(&self) -> impl Fn(&Entry<T>) -> Option<FailureReason> + use<T> {
         let bytes_max = self.map.record_bytes_max();
         let key_needed = !self.map.is_auto();
         let order_impossible = self.is_order_impossible();
-        let reason = |entry: &Entry<T>| {
+        move |entry: &Entry<T>| {
             if entry.bytes() > bytes_max {
                 return Some(FailureReason::TooLarge { bytes: entry.bytes(), bytes_max });
             }
@@ -282,7 +297,11 @@ impl<T> Batcher<T> {
             }
             (key_needed && entry.partition_key.is_empty() && matches!(entry.content, Content::Record(_)))
                 .then_some(FailureReason::PartitionKeyMissing)
-        };
+        }
+    }
+
+    fn fail_what_the_stream_no_longer_takes(&mut self) {
+        let reason = self.refusal();
         let mut refused =
             self.quarantine.extract(|entry| reason(entry).is_some(), self.config.time_to_live());
         for index in 0..self.lane_of_shard.len() {
@@ -327,6 +346,16 @@ struct History {
 }
 
 impl History {
+    /// The entry, with this behind it.
+    fn write_to<T>(self, entry: Entry<T>) -> Entry<T> {
+        Entry {
+            attempts: self.attempts,
+            possible_duplicate: self.possible_duplicate,
+            misplacements: self.misplacements,
+            ..entry
+        }
+    }
+
     fn of<T>(entry: &Entry<T>) -> Self {
         Self {
             sequence: entry.sequence,

@@ -271,14 +271,7 @@ impl Model {
     }
 
     fn map(&mut self, map: ShardMap) {
-        if !self.leaves_auto_with_keyless(&map) {
-            self.batcher.handle_shard_map(self.now, map);
-        }
-    }
-
-    /// Not covered yet: a stream that stops to spread records itself while some without a partition key are held.
-    fn leaves_auto_with_keyless(&self, map: &ShardMap) -> bool {
-        !map.is_auto() && self.held.values().any(|(_, record)| record.partition_key().is_none())
+        self.batcher.handle_shard_map(self.now, map);
     }
 
     fn poll(&mut self) {
