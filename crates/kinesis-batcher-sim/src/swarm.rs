@@ -203,5 +203,5 @@ fn latency(rng: &mut Rng, micros_max: u64) -> Latency {
     }
 }
 
-/// One run in so many is a storm.
+/// One run in so many is a storm or a drought.
 const STORM_ONE_IN: u64 = 6;

@@ -1,18 +1,24 @@
-//! Storms: what is rare because it needs several things at once, at once.
+//! Storms and droughts: what is rare because it needs several things at once, at once.
 
 use std::time::Duration;
 
 use kinesis_batcher_core::{Config, Ordering};
 
 use crate::faults::{Fault, FaultKind, Faults};
+use crate::latency::Latency;
+use crate::network::Network;
 use crate::options::Options;
 use crate::rng::Rng;
 use crate::service::ServiceFaults;
 use crate::workload::{Keys, Rate};
 
+pub(super) fn options(rng: &mut Rng) -> Options {
+    if rng.one_in(4) { drought(rng) } else { storm(rng) }
+}
+
 /// Aggregates, mostly, that live shortly, while shards split and merge one after the other and much fails. Half of them
 /// keep the order of keys that come again and again.
-pub(super) fn options(rng: &mut Rng) -> Options {
+fn storm(rng: &mut Rng) -> Options {
     let ordering = if rng.one_in(2) { Ordering::PartitionKey } else { Ordering::None };
     let config = Config::builder()
         .aggregation(!rng.one_in(4))
@@ -26,6 +32,31 @@ pub(super) fn options(rng: &mut Rng) -> Options {
     options.service.shards = 3;
     options.workload.rate = Rate::Constant(200);
     options.workload.keys = Keys::Uniform { keys: rng.between(5, 60) as u32 };
+    options
+}
+
+/// Requests are scarce, so that shards wait for their turns and records for their end.
+fn drought(rng: &mut Rng) -> Options {
+    let in_flight = rng.between(1, 2);
+    let per_request = rng.between(1, 3);
+    let config = Config::builder()
+        .in_flight_requests_max(in_flight as usize)
+        .request_records_max(per_request as usize)
+        .linger(Duration::from_millis(rng.between(0, 50)))
+        .time_to_live(Duration::from_millis(rng.between(300, 3_000)))
+        .build()
+        .expect("each range above is within the allowed");
+    let round_trip_millis = rng.between(20, 100);
+    let way = Latency::Constant(Duration::from_millis(round_trip_millis) / 2);
+    let mut options = Options::default()
+        .config(config)
+        .duration(DROUGHT)
+        .network(Network::new(way, way))
+        .faults(Faults::Swarm);
+    options.service.shards = rng.between(3, 9) as u32;
+    let per_second = in_flight * per_request * 1_000 / round_trip_millis;
+    options.workload.rate = Rate::Constant(per_second * rng.between(110, 300) / 100);
+    options.workload.keys = Keys::Uniform { keys: rng.between(20, 100) as u32 };
     options
 }
 
@@ -44,4 +75,5 @@ fn faults(rng: &mut Rng) -> Vec<Fault> {
 }
 
 const DURATION: Duration = Duration::from_millis(1_500);
+const DROUGHT: Duration = Duration::from_secs(4);
 const RESHARDS: u32 = 12;

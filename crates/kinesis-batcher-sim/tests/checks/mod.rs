@@ -18,9 +18,8 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
 use kinesis_batcher_sim::{
-    Checks, Distribution, Ending, Fault, FaultKind, Faults, Invariant, KeyText, Keys, Latency, Network,
-    Options, OutageKind, Permits, Rate, ServiceFaults, ServiceOptions, Sizes, Spacing, StreamMode, Workload,
-    run,
+    Distribution, Ending, Fault, FaultKind, Faults, KeyText, Keys, Latency, Network, Options, OutageKind,
+    Permits, Rate, ServiceFaults, ServiceOptions, Sizes, Spacing, StreamMode, Workload, run,
 };
 use told::Told;
 
@@ -42,10 +41,6 @@ fn options(told: &mut Told<'_>) -> Options {
         .duration(Duration::from_millis(told.one_of(&[1_000, 100, 300, 3_000])))
         .producers(told.one_of(&[1, 1, 2, 3]))
         .ending(told.one_of(&[Ending::Close, Ending::Drain, Ending::Abort]));
-    if options.config.ordering() != Ordering::None {
-        // A record that waits for an earlier one of its key is held back by something that these do not know of.
-        options.checks = Checks::ALL.without(Invariant::I5).without(Invariant::I8).without(Invariant::I10);
-    }
     options.service = service(told);
     let auto = options.service.distribution == Distribution::Auto;
     options.workload = workload(told, options.duration, auto);
