@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinesis_batcher_core::ConfigBuilder;
+use kinesis_batcher_core::{ConfigBuilder, Ordering, ShardLimit};
 use kinesis_batcher_sim::{Checks, Latency, Network, Options, Rate, ServiceOptions, Sizes, Workload};
 
 use super::fault::plan;
@@ -51,7 +51,7 @@ impl Scenario {
             .faults(plan(&stream.faults, stream.shards, stream.round_trip))
             .duration(report.duration)
             .settling(settling)
-            .checks(Checks::ALL)
+            .checks(checks(load.rate, report.duration))
             .interval((report.duration / POINTS).max(Duration::from_millis(1)));
         options.stops_at_violation = false;
         let faults: Vec<String> = stream.faults.iter().map(ToString::to_string).collect();
@@ -99,6 +99,15 @@ impl Scenario {
         if options.config.aggregation() {
             title.push_str(", aggregated");
         }
+        if options.config.ordering() == Ordering::PartitionKey {
+            title.push_str(", ordered");
+        }
+        match (options.config.shard_limit(), options.config.adaptive_rates()) {
+            (ShardLimit::Off, _) => title.push_str(", without limits"),
+            (ShardLimit::Percent(100), true) => {}
+            (ShardLimit::Percent(percent), true) => title.push_str(&format!(", rates from {percent} %")),
+            (ShardLimit::Percent(percent), false) => title.push_str(&format!(", rates fixed at {percent} %")),
+        }
         if !self.faults.is_empty() {
             title.push_str(", faults ");
             title.push_str(&self.faults);
@@ -126,9 +135,17 @@ fn rate_of_one(rate: u64, producers: u32) -> Rate {
     Rate::Bursts { records: records as u32, every: Duration::from_nanos(nanos) }
 }
 
+/// Every promise of the batcher is watched, but where that would double a long time.
+fn checks(rate: u64, duration: Duration) -> Checks {
+    let records = u128::from(rate) * duration.as_nanos() / 1_000_000_000;
+    if records <= CHECKED_RECORDS_MAX { Checks::ALL } else { Checks::NONE }
+}
+
 /// Enough for a smooth line, few enough to label.
 const POINTS: u32 = 60;
 const SHARDS_MAX: u32 = 40_000;
+/// A few seconds of work.
+const CHECKED_RECORDS_MAX: u128 = 3_000_000;
 const CLUMPS_PER_SECOND_MAX: u64 = 100_000;
 
 #[cfg(test)]
