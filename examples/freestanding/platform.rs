@@ -8,7 +8,16 @@ use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-global_asm!(".globl _start", "_start:", "xor %ebp, %ebp", "and $-16, %rsp", "call {}", "ud2", sym crate::start, options(att_syntax));
+global_asm!(
+    ".globl _start",
+    "_start:",
+    "xor %ebp, %ebp",
+    "and $-16, %rsp",
+    "call {}",
+    "ud2",
+    sym crate::start,
+    options(att_syntax)
+);
 
 #[panic_handler]
 fn panicked(info: &PanicInfo<'_>) -> ! {

@@ -69,7 +69,7 @@ fn examine(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let split = Fault::at(from, FaultKind::Split);
 
     let p99_max = Duration::from_millis(arguments.p99_ms);
-    let properties: [(&str, Options, &dyn Fn(&Report) -> bool); 4] = [
+    let properties: [Property<'_>; 4] = [
         ("on a good day records are fast, and none is lost", usual.clone(), &|run| {
             run.delay.p99 <= p99_max && loses_nothing(run)
         }),
@@ -95,6 +95,9 @@ fn examine(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     }
     Ok(all_hold)
 }
+
+/// A claim, the runs it is about, and whether it holds in one of them.
+type Property<'a> = (&'a str, Options, &'a dyn Fn(&Report) -> bool);
 
 /// Everything that was offered was accepted in time, and delivered.
 fn loses_nothing(run: &Report) -> bool {
