@@ -1,6 +1,7 @@
 //! What may be typed.
 
 mod local;
+mod log;
 mod producer;
 mod push;
 mod read;
@@ -12,7 +13,10 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use local::LocalArgs;
-pub(crate) use push::{Format, OnBadRecord, ProgressMode, PushArgs, ReportingArgs, SummaryFormat};
+pub(crate) use log::{LogArgs, LogFormat};
+pub(crate) use push::{
+    Format, OnBadRecord, ProgressMode, PushArgs, ReportingArgs, StatusArgs, SummaryFormat,
+};
 pub(crate) use read::{From, ReadArgs, ReadOutput};
 pub(crate) use shards::{ShardsArgs, ShardsOutput};
 pub(crate) use simulate::SimulateArgs;
@@ -36,6 +40,10 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// What is logged meanwhile.
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 /// The subcommands.
@@ -51,6 +59,17 @@ pub(crate) enum Command {
     Local(LocalArgs),
     /// Try a load on a stream that does not exist: virtual time, faults, and how many shards it needs
     Simulate(Box<SimulateArgs>),
+}
+
+impl Command {
+    /// Whether all this talks to is inside this process.
+    pub(crate) fn is_trial(&self) -> bool {
+        match self {
+            Self::Push(args) => args.local.is_some(),
+            Self::Local(_) | Self::Simulate(_) => true,
+            Self::Read(_) | Self::Shards(_) => false,
+        }
+    }
 }
 
 /// Prints what clap has to say: help and version in full on stdout, wrong usage as one line on stderr.

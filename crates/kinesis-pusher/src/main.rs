@@ -14,6 +14,7 @@ mod input;
 mod key;
 mod ledger;
 mod local;
+mod logging;
 mod output;
 mod producer;
 mod progress;
@@ -40,10 +41,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
-        Ok(cli) => run(cli.command).unwrap_or_else(|error| {
-            output::error(&error.to_string());
-            error.exit
-        }),
+        Ok(cli) => {
+            logging::start(cli.log, cli.command.is_trial());
+            run(cli.command).unwrap_or_else(|error| {
+                output::error(&error.to_string());
+                error.exit
+            })
+        }
         Err(error) => cli::explain(&error),
     };
     exit.into()

@@ -1,6 +1,18 @@
-//! Printing that survives a reader who goes away.
+//! Printing that survives a reader who goes away, and leaves the progress bar whole.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::ProgressBar;
+
+/// What events of the command itself are filed under in the log.
+pub(crate) const TARGET: &str = env!("CARGO_CRATE_NAME");
+
+/// The bar that is on the screen.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// Whether notes go to the log.
+static NOTES_ARE_LOGGED: AtomicBool = AtomicBool::new(false);
 
 /// Writes `text` to stdout. A closed pipe (`| head`) is a quiet end, not an error.
 ///
@@ -20,14 +32,44 @@ pub(crate) fn write_lines(lines: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes one line to stderr. There is nowhere left to report a failure of stderr to, so it is let go.
+/// Writes one line to stderr. What begins with `error:` is an error in the log, too.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    if !NOTES_ARE_LOGGED.load(Ordering::Relaxed) {
+        write_stderr(format!("{line}\n").as_bytes());
+    } else if let Some(error) = line.strip_prefix(ERROR) {
+        tracing::error!(target: TARGET, "{error}");
+    } else {
+        tracing::info!(target: TARGET, "{line}");
+    }
 }
 
 /// Writes one line to stderr that begins with `error:`.
 pub(crate) fn error(line: &str) {
-    note(&format!("error: {line}"));
+    note(&format!("{ERROR}{line}"));
+}
+
+/// From now on notes and errors are events of the log, so that whoever reads stderr finds one format there. The log must
+/// have been started.
+pub(crate) fn log_notes() {
+    NOTES_ARE_LOGGED.store(true, Ordering::Relaxed);
+}
+
+/// From now on, this bar is taken away before anything is written to stderr, and drawn again after it.
+pub(crate) fn set_bar(bar: Option<ProgressBar>) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
+/// Writes whole lines to stderr, past the bar. There is nowhere left to report a failure of stderr to, so it is let go.
+pub(crate) fn write_stderr(lines: &[u8]) {
+    // Not under the lock: a terminal that was stopped with Ctrl-S holds up who writes, and nobody else.
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let write = || {
+        let _ = io::stderr().lock().write_all(lines);
+    };
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
 }
 
 fn write_to(mut out: impl Write, text: &str) -> io::Result<()> {
@@ -41,6 +83,8 @@ fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
         other => other,
     }
 }
+
+const ERROR: &str = "error: ";
 
 #[cfg(test)]
 mod tests {

@@ -51,7 +51,11 @@ impl Progress {
         // Without colours and cursor movements (TERM=dumb) a terminal cannot draw a bar.
         let draws = io::stderr().is_terminal() && !ProgressDrawTarget::stderr().is_hidden();
         let view = match mode {
-            ProgressMode::Auto | ProgressMode::Always if draws => View::Bar(bar(total_bytes)),
+            ProgressMode::Auto | ProgressMode::Always if draws => {
+                let bar = bar(total_bytes);
+                output::set_bar(Some(bar.clone()));
+                View::Bar(bar)
+            }
             ProgressMode::Always => View::Lines { next: Instant::now() + LINE_INTERVAL },
             ProgressMode::Auto | ProgressMode::Never => View::Hidden,
         };
@@ -81,19 +85,14 @@ impl Progress {
         }
     }
 
-    /// Writes a line to stderr without tearing the bar.
-    pub(crate) fn note(&self, text: &str) {
-        match &self.view {
-            View::Bar(bar) => bar.suspend(|| output::note(text)),
-            View::Hidden | View::Lines { .. } => output::note(text),
-        }
-    }
-
     /// Takes the bar away, so that the summary stands alone.
     pub(crate) fn finish(&mut self, position: Position) {
         match std::mem::replace(&mut self.view, View::Hidden) {
             View::Hidden => {}
-            View::Bar(bar) => bar.finish_and_clear(),
+            View::Bar(bar) => {
+                bar.finish_and_clear();
+                output::set_bar(None);
+            }
             View::Lines { .. } => output::note(&line(position, self.total_bytes)),
         }
     }

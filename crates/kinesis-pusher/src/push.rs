@@ -5,6 +5,7 @@ mod local_stream;
 mod pump;
 #[cfg(test)]
 mod scenarios;
+mod status;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -24,9 +25,10 @@ use crate::summary::Summary;
 use crate::tally::Tally;
 use crate::verify::Fingerprints;
 use pump::{Ending, Pump};
+use status::Status;
 
 /// Runs the subcommand. Whatever can be found wrong before anything is sent is found here, in this order: the input,
-/// the dead letters, the stream.
+/// the dead letters, the address to listen on, the stream.
 ///
 /// # Errors
 /// Why nothing was sent.
@@ -37,6 +39,7 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
     let sources = Sources::check(&args.files)?;
     let dead_letters =
         args.input.dead_letters.as_deref().map(|path| DeadLetters::open(path, &sources)).transpose()?;
+    let status = Status::bind(&args.status).await?;
     let mut signals = Signals::listen()?;
     let tally = Arc::new(Tally::default());
     let connected = tokio::select! {
@@ -53,6 +56,7 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
     if sources.use_stdin() && io::stdin().is_terminal() {
         output::note("reading records from the terminal; end with Ctrl-D on a line of its own");
     }
+    let serving = status.map(|status| status.serve(&connected.producer, connected.stream(&args.target)));
     let reporting = args.reporting;
     let ledger = Ledger::new(tally, sources.names(), dead_letters, args.input.on_bad_record);
     let fingerprints = connected.local.as_ref().map(|_| Fingerprints::default());
@@ -60,6 +64,9 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
         deliver(&connected.producer, args, sources, ledger, signals.clone(), fingerprints).await?;
     if let (Some(local), Some(fingerprints)) = (&connected.local, outcome.fingerprints.take()) {
         local.verify(fingerprints, &mut outcome.summary, signals).await;
+    }
+    if let Some(serving) = serving {
+        serving.stop().await;
     }
     Ok(report(&outcome, reporting))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use kinesis_batcher_core::{Config, ConfigBuilder};
+use kinesis_batcher_metrics::ListenAddress;
 
 use super::producer::{Order, ProducerArgs};
 use super::target::Target;
@@ -52,6 +53,10 @@ pub(crate) struct PushArgs {
     /// What is said about it.
     #[command(flatten)]
     pub(crate) reporting: ReportingArgs,
+
+    /// Who may watch it.
+    #[command(flatten)]
+    pub(crate) status: StatusArgs,
 }
 
 /// What a record is, and what to do with what cannot be one.
@@ -132,6 +137,20 @@ pub(crate) struct ReportingArgs {
     pub(crate) summary: SummaryFormat,
 }
 
+/// The HTTP service that tells of a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub(crate) struct StatusArgs {
+    /// Serve a status page (/), Prometheus metrics (/metrics), /api/stats, /healthz and /readyz over HTTP while this runs.
+    /// A port alone, such as 9464, is one of the loopback interface; 0 is any free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<ListenAddress>,
+
+    /// Ask for a password everywhere but at /healthz. A line of the file is user:password, or what 'htpasswd -B' writes
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub(crate) listen_auth: Option<PathBuf>,
+}
+
 /// `--format`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -199,6 +218,7 @@ Examples:
   kinesis-pusher push --stream orders orders.csv --shard-limit-percent off \\
       --endpoint-url http://127.0.0.1:4567
   kinesis-pusher push --stream orders orders.csv --summary json | jq .throttled
+  tail -f app.log | kinesis-pusher push --stream logs --listen 9464
 
 The last line on stdout is the summary.
 

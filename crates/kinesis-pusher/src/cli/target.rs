@@ -28,6 +28,14 @@ pub(crate) struct Target {
     pub(crate) profile: Option<String>,
 }
 
+impl Target {
+    /// The stream's name, also where its ARN was given; empty where neither was.
+    pub(crate) fn stream_name(&self) -> &str {
+        let of_arn = || Some(self.stream_arn.as_deref()?.rsplit_once('/')?.1);
+        self.stream.as_deref().or_else(of_arn).unwrap_or_default()
+    }
+}
+
 /// 1–128 of the letters, digits and signs the service takes (API model, `StreamName`).
 pub(crate) fn stream_name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kinesis_batcher_driver::Producer;
 
 use super::local_stream::LocalStream;
-use crate::cli::PushArgs;
+use crate::cli::{PushArgs, Target};
 use crate::connect;
 use crate::exit::StartError;
 use crate::producer::completions;
@@ -17,6 +17,13 @@ pub(super) struct Connected {
     pub(super) producer: Producer,
     /// With `--local`: the server, to be read back from.
     pub(super) local: Option<LocalStream>,
+}
+
+impl Connected {
+    /// The stream's name.
+    pub(super) fn stream<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.local.as_ref().map_or_else(|| target.stream_name(), LocalStream::name)
+    }
 }
 
 /// Finds the stream, or makes it.

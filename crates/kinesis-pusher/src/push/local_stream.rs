@@ -27,6 +27,11 @@ impl LocalStream {
         Ok(Self { kinesis, name })
     }
 
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A builder for a producer to it.
     pub(super) fn producer(&self) -> ProducerBuilder {
         connect::local_producer(&self.name, &self.kinesis.endpoint_url())

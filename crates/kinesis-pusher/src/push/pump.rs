@@ -10,6 +10,7 @@ use crate::cli::write_duration;
 use crate::destination::{Destination, Refused};
 use crate::input::{Batch, Item, Origin, Reader};
 use crate::ledger::Ledger;
+use crate::output;
 use crate::progress::Progress;
 use crate::reason::Reason;
 use crate::signals::{Signals, Stop};
@@ -189,7 +190,7 @@ impl<'d, D: Destination> Pump<'d, D> {
             return;
         }
         self.drain_until = Some(Instant::now() + self.drain_timeout);
-        self.progress.note(&format!(
+        output::note(&format!(
             "stopping: what was read is delivered for at most {}; a second signal stops at once",
             write_duration(self.drain_timeout)
         ));
@@ -210,7 +211,7 @@ impl<'d, D: Destination> Pump<'d, D> {
     fn show(&mut self) {
         self.ledger.settle();
         for note in self.ledger.take_notes() {
-            self.progress.note(&note);
+            output::note(&note);
         }
         self.progress.show(self.ledger.position());
     }

@@ -7,6 +7,8 @@ mod embedded;
 mod faults;
 #[cfg(not(feature = "local"))]
 mod lean;
+mod listen;
+mod log;
 mod pipes;
 mod reach;
 mod read;

@@ -191,9 +191,9 @@ impl Running {
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success(), "it still runs");
     }
 
-    /// Waits for a line on stderr with this in it.
-    pub(crate) fn wait_for_stderr(&mut self, part: &str) {
-        self.stderr.wait_for(part);
+    /// Waits for a line on stderr with this in it; that line.
+    pub(crate) fn wait_for_stderr(&mut self, part: &str) -> String {
+        self.stderr.wait_for(part)
     }
 
     /// Whether it has ended by itself.
@@ -236,14 +236,14 @@ impl Lines {
         Self { lines, seen: String::new() }
     }
 
-    fn wait_for(&mut self, part: &str) {
+    fn wait_for(&mut self, part: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE);
             let line = line.unwrap_or_else(|_| panic!("{part:?} was never said: {}", self.seen));
             self.seen.push_str(&line);
             self.seen.push('\n');
             if line.contains(part) {
-                return;
+                return line;
             }
         }
     }

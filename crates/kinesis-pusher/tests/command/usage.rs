@@ -48,7 +48,8 @@ fn the_help_of_push_documents_every_flag_of_the_contract_with_its_default() {
         "--drain-timeout",
         "--request-bytes",
         "--adaptive-rates",
-        "--order",
+        "--listen",
+        "--listen-auth",
     ] {
         assert!(
             help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}[")),
@@ -126,7 +127,8 @@ fn wrong_usage_is_one_line_that_names_the_flag_the_value_and_the_range() {
             &["push", "--local", "--order", "partition-key"],
             &["--order partition-key", "--partition-key random", "json:/customer/id"],
         ),
-        (&["push", "--local", "--listen", "127.0.0.1:0"], &["--listen"]),
+        (&["push", "--local", "--listen", "here"], &["'here'", "--listen", "9464", "0.0.0.0:9464"]),
+        (&["push", "--local", "--listen-auth", "users"], &["--listen <ADDR>"]),
         (&["push", "--local", "-", "-"], &["'-'", "twice"]),
         (&["shards"], &["--stream", "--stream-arn"]),
         (&["shards", "--stream", "s", "--output", "xml"], &["'xml'", "--output", "json"]),
