@@ -222,11 +222,11 @@ impl<T> Batcher<T> {
         });
         if !suspects.is_empty() {
             self.quarantine.halve(suspects, self.config.time_to_live());
+            // Time may have run out on the way, and what a new map sends back to a queue would expire there too late.
+            self.expire_quarantined();
             if map_version != self.map_version {
                 self.requarantine();
             }
-            // Time may have run out on the way.
-            self.expire_quarantined();
         }
     }
 
