@@ -248,6 +248,6 @@ const JUDGE_MANIFEST: &str = "[package]\nname = \"judge\"\nversion = \"0.1.0\"\n
 const PROFILE: &str = "\n[profile.dev]\nopt-level = 1\ndebug = false\ndebug-assertions = false\noverflow-checks = false\n\n\
                        [profile.dev.package.\"*\"]\nopt-level = 2\n";
 /// Several times what the hardest of the mutants takes.
-const SEEDS: u64 = 3_000;
+const SEEDS: u64 = 4_000;
 /// Seeds that end take a few seconds.
 const PATIENCE: Duration = Duration::from_secs(300);

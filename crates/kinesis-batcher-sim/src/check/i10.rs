@@ -242,6 +242,11 @@ impl FreeShardsGo {
             lane.free_from = lane.free_from.max(scene.clock);
         }
         let taken = self.taken.remove(request.number);
+        // What was sent under an older map goes back among the others, if the map divides it.
+        let suspect = match &taken {
+            Some(taken) if taken.maps == producer.maps => Suspect::Yes,
+            _ => Suspect::Perhaps,
+        };
         let not_stored = outcome.as_ref().is_err_and(|error| !error.is_outcome_unknown());
         if let Some(taken) = taken.filter(|taken| not_stored && taken.maps == producer.maps) {
             for (place, costs) in taken.by_lane {
@@ -267,7 +272,7 @@ impl FreeShardsGo {
                 producer.searches = true;
                 for &number in request.records.all().iter().filter(|_| request.request.len() > 1) {
                     if let Some(state) = self.records.get_mut(number) {
-                        state.suspect = Suspect::Yes;
+                        state.suspect = suspect;
                     }
                 }
             }

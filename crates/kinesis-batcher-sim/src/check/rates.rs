@@ -45,6 +45,8 @@ struct Lane {
     stored: u64,
     /// When it last had to shrink. What was sent before met the same limit.
     shrunk_at: Timestamp,
+    /// It may have shrunk while nobody looked.
+    is_unsure: bool,
     /// What the response at hand says of it, by its runs.
     runs: Vec<Run>,
 }
@@ -158,7 +160,7 @@ impl Producer {
             self.begin_anew();
             return Ok(());
         };
-        self.is_blind = false;
+        let was_blind = std::mem::take(&mut self.is_blind);
         let adapts = batcher.config().adaptive_rates() && (map.is_auto() || !map.shards().is_empty());
         for (index, shard) in batcher.shard_stats().enumerate() {
             let (Some(records), Some(bytes)) = (shard.records_per_second, shard.bytes_per_second) else {
@@ -174,7 +176,8 @@ impl Producer {
             let runs = std::mem::take(&mut lane.runs);
             match lane.told.replace(now) {
                 None => {
-                    (lane.base, lane.shrunk_at) = (now, clock);
+                    (lane.base, lane.is_unsure) = (now, was_blind);
+                    lane.shrunk_at = if was_blind { clock } else { Timestamp::ZERO };
                     if let Some(shard) = map.shards().get(index) {
                         check_new(now, shard.first, shard.last, &self.parents)?;
                     }
@@ -222,10 +225,11 @@ impl Lane {
             throttles = true;
             if run.sent_at >= self.shrunk_at {
                 shrinks = true;
-                self.shrunk_at = clock;
+                (self.shrunk_at, self.is_unsure) = (clock, false);
             }
         }
-        if throttles || self.base == [0; 2] {
+        // What was sent before the rates shrank met the same limit, and changes nothing.
+        if shrinks || throttles && self.is_unsure || self.base == [0; 2] {
             (self.base, self.stored) = (now, 0);
         }
         if shrinks {

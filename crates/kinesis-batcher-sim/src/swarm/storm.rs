@@ -19,19 +19,30 @@ pub(super) fn options(rng: &mut Rng) -> Options {
 /// Aggregates, mostly, that live shortly, while shards split and merge one after the other and much fails. Half of them
 /// keep the order of keys that come again and again.
 fn storm(rng: &mut Rng) -> Options {
+    // A request may then be on its way while one map follows another.
+    let is_slow = rng.one_in(2);
+    let lifetime_millis = rng.between(150, 900) * if is_slow { 5 } else { 1 };
     let ordering = if rng.one_in(2) { Ordering::PartitionKey } else { Ordering::None };
     let config = Config::builder()
         .aggregation(!rng.one_in(4))
         .aggregate_records_max(rng.between(2, 6) as usize)
         .linger(Duration::from_millis(rng.between(1, 60)))
-        .time_to_live(Duration::from_millis(rng.between(150, 900)))
+        .time_to_live(Duration::from_millis(lifetime_millis))
         .ordering(ordering)
         .build()
         .expect("each range above is within the allowed");
     let mut options = Options::default().config(config).duration(DURATION).faults(Faults::Plan(faults(rng)));
+    if is_slow {
+        let mut way = || Latency::Constant(Duration::from_millis(rng.between(10, 250)));
+        options.network = Network::new(way(), way());
+        options.refresh_every = Some(Duration::from_millis(rng.between(60, 200)));
+    }
     options.service.shards = 3;
     options.workload.rate = Rate::Constant(200);
     options.workload.keys = Keys::Uniform { keys: rng.between(5, 60) as u32 };
+    if rng.one_in(3) {
+        options.workload.poison = rng.magnitude(5_000, 50_000) as u32;
+    }
     options
 }
 
