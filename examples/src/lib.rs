@@ -24,6 +24,8 @@ mod readmes {
     struct Driver;
     #[doc = include_str!("../../crates/kinesis-batcher-local/README.md")]
     struct Local;
+    #[doc = include_str!("../../crates/kinesis-batcher-metrics/README.md")]
+    struct Metrics;
     #[doc = include_str!("../../crates/kinesis-batcher-sim/README.md")]
     struct Sim;
     #[doc = include_str!("../../crates/kinesis-batcher-tokio/README.md")]
