@@ -1,7 +1,7 @@
 //! What the driver tells through `tracing`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use kinesis_batcher_core::{RequestError, ServiceError};
 use tracing::field::{Field, Visit};
@@ -10,13 +10,25 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
 
-/// Remembers every event, and every span with what was recorded in it, as a line of text.
+/// Remembers every event of its thread, and every span with what was recorded in it, as a line of text.
 #[derive(Clone, Default)]
 struct Log {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
+thread_local! {
+    static LOG: Log = Log::default();
+}
+
 impl Log {
+    /// Whether anybody listens is remembered by place in the code and not by thread, so that tests beside this one
+    /// would decide it: one subscriber listens for all of them.
+    fn of_this_thread() -> Self {
+        static LISTENING: Once = Once::new();
+        LISTENING.call_once(|| tracing::subscriber::set_global_default(Everything).unwrap());
+        LOG.with(Self::clone)
+    }
+
     fn lines_with(&self, text: &str) -> Vec<String> {
         self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
     }
@@ -36,13 +48,16 @@ impl Visit for Line {
     }
 }
 
-impl Subscriber for Log {
+/// Writes to the log of the thread.
+struct Everything;
+
+impl Subscriber for Everything {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.note(*span.metadata().level(), |line| {
+        LOG.with(Log::clone).note(*span.metadata().level(), |line| {
             line.0 += &format!(" span {}", span.metadata().name());
             span.record(line);
         });
@@ -50,14 +65,14 @@ impl Subscriber for Log {
     }
 
     fn record(&self, _: &Id, values: &SpanRecord<'_>) {
-        self.note(Level::DEBUG, |line| {
+        LOG.with(Log::clone).note(Level::DEBUG, |line| {
             line.0 += " recorded";
             values.record(line);
         });
     }
 
     fn event(&self, event: &Event<'_>) {
-        self.note(*event.metadata().level(), |line| event.record(line));
+        LOG.with(Log::clone).note(*event.metadata().level(), |line| event.record(line));
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -76,8 +91,7 @@ fn send_secrets(world: &World, count: usize) {
 
 #[test]
 fn a_request_is_a_span_with_its_size_and_its_outcome() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = Log::of_this_thread();
     let world = world(Config::builder().linger(MILLI));
     send_secrets(&world, 3);
     world.runtime.run_for(SECOND);
@@ -89,8 +103,7 @@ fn a_request_is_a_span_with_its_size_and_its_outcome() {
 
 #[test]
 fn trouble_is_told_in_a_line_a_second_with_codes_and_without_keys_or_payloads() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = Log::of_this_thread();
     let world = world(eager().attempts_max(200));
     let message = format!("Value at 'records.1.member.partitionKey' is wrong: secret key, {SECRET}");
     world.transport.answer(move |number, _| match number % 3 {
