@@ -19,9 +19,11 @@ pub(crate) struct Lanes<T> {
     filling: List,
     /// Ends of waits. An entry counts only while its lane is blocked until that very time; others are left overs.
     blocked: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    /// Kinesis records, and their bytes, of the due and the lingering lanes.
+    /// Kinesis records, and their bytes, that one request might take from the due and the lingering lanes.
     sendable_records: usize,
     sendable_bytes: u64,
+    /// A request takes one Kinesis record of a lane, and not as many as fit.
+    only_oldest: bool,
     linger: Duration,
     /// Records pushed before this one were flushed: they do not linger.
     flushed_before: u64,
@@ -38,7 +40,7 @@ const NONE: u32 = u32::MAX;
 const EMPTY: List = List { head: NONE, tail: NONE };
 
 impl<T> Lanes<T> {
-    pub(crate) fn new(linger: Duration) -> Self {
+    pub(crate) fn new(linger: Duration, only_oldest: bool) -> Self {
         Self {
             lanes: Vec::new(),
             vacant: Vec::new(),
@@ -48,6 +50,7 @@ impl<T> Lanes<T> {
             blocked: BinaryHeap::new(),
             sendable_records: 0,
             sendable_bytes: 0,
+            only_oldest,
             linger,
             flushed_before: 0,
         }
@@ -106,12 +109,14 @@ impl<T> Lanes<T> {
             self.detach(index);
         }
         let lane = &mut self.lanes[index as usize];
+        let before = lane.queue.sendable(self.only_oldest);
         lane.queue.push_back(pool, id, bytes);
         match lane.state {
             LaneState::Idle => self.reschedule(pool, now, index),
             LaneState::Due | LaneState::Lingering => {
-                self.sendable_records += 1;
-                self.sendable_bytes += bytes as u64;
+                let after = lane.queue.sendable(self.only_oldest);
+                self.sendable_records = self.sendable_records - before.0 + after.0;
+                self.sendable_bytes = self.sendable_bytes - before.1 + after.1;
             }
             LaneState::Blocked | LaneState::Awaiting => {}
             LaneState::Filling | LaneState::Retired => unreachable!("{}", STRAY_LANE),
@@ -161,7 +166,7 @@ impl<T> Lanes<T> {
     pub(crate) fn detach(&mut self, index: u32) {
         let lane = &self.lanes[index as usize];
         let (previous, next) = (lane.previous, lane.next);
-        let (records, bytes) = (lane.queue.len(), lane.queue.bytes());
+        let (records, bytes) = lane.queue.sendable(self.only_oldest);
         let list = match lane.state {
             LaneState::Due => &mut self.due,
             LaneState::Lingering => &mut self.lingering,
@@ -274,8 +279,9 @@ impl<T> Lanes<T> {
             self.blocked.push(Reverse((lane.blocked_until, index)));
             return;
         }
-        self.sendable_records += lane.queue.len();
-        self.sendable_bytes += lane.queue.bytes();
+        let (records, bytes) = lane.queue.sendable(self.only_oldest);
+        self.sendable_records += records;
+        self.sendable_bytes += bytes;
         if due {
             lane.state = LaneState::Due;
             let previous = match turn {

@@ -29,6 +29,16 @@ impl Queue {
         self.bytes
     }
 
+    /// How many entries, of how many bytes, a request might take from here. If only the oldest may go, its bytes are
+    /// guessed: an average is known without a look at the entry.
+    #[inline]
+    pub(crate) fn sendable(&self, only_oldest: bool) -> (usize, u64) {
+        if only_oldest && self.len > 1 {
+            return (1, self.bytes / u64::from(self.len));
+        }
+        (self.len(), self.bytes)
+    }
+
     /// The oldest entry.
     pub(crate) fn head(&self) -> Option<EntryId> {
         (self.head != NIL).then_some(self.head)

@@ -251,6 +251,16 @@ fn a_queued_aggregate_is_divided_when_its_shard_splits() {
 
 #[test]
 fn an_aggregate_that_straddled_a_split_reaches_every_consumer_once() {
+    straddle_a_split(split());
+}
+
+#[test]
+fn so_it_does_if_the_stream_no_longer_tells_more_than_the_number_of_its_shards() {
+    straddle_a_split(ShardMap::count_only(NonZeroU32::new(2).unwrap()));
+}
+
+/// A split that the batcher learns of by this map, once it has sent aggregates by the map before.
+fn straddle_a_split(map: ShardMap) {
     let mut world = World::new(aggregating().build().unwrap(), 1);
     let mut stream = Stream::new(split());
     for tag in 0..1_000 {
@@ -265,7 +275,7 @@ fn an_aggregate_that_straddled_a_split_reaches_every_consumer_once() {
     assert!(stream.dropped > 0, "a KCL consumer drops what was stored by the wrong child");
     assert_eq!(world.stale_events, 1);
     assert!(world.delivered.len() < 1_000, "and that is not reported as delivered");
-    world.batcher.handle_shard_map(world.now, split());
+    world.batcher.handle_shard_map(world.now, map);
     drain(&mut world, &mut stream);
     let tags: BTreeSet<u64> = stream.read.iter().map(|read| read.tag).collect();
     assert_eq!(

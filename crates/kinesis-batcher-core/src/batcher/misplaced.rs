@@ -78,8 +78,8 @@ impl<T> Batcher<T> {
         let settled = matches!(entry.content, Content::Record(_)) || entry.misplacements >= MISPLACEMENTS_MAX;
         let shard = self.map.shards().iter().find(|shard| shard.id == *stored_by);
         let belongs = shard.is_some_and(|shard| all_belong(entry, |key| shard.owns(key)));
-        // Where shards are not known, no later map can tell either.
-        if settled || belongs || self.map.shards().is_empty() {
+        // Where the service spreads records itself, its consumers drop nothing.
+        if settled || belongs || self.map.is_auto() {
             let Misplaced { entry, stored_by, sequence_number, .. } = misplaced;
             self.deliver(entry, stored_by, sequence_number);
             return None;

@@ -35,7 +35,7 @@ use crate::stats::{ShardStats, Stats};
 use crate::time::Timestamp;
 
 use misplaced::Misplaced;
-use order::Order;
+use order::{Order, Unit};
 use reshard::Staleness;
 
 /// A Kinesis producer without I/O: records in, requests and events out.
@@ -94,10 +94,11 @@ impl<T> Batcher<T> {
     /// the same one to repeat a run.
     #[must_use]
     pub fn new(config: Config, shards: ShardMap, seed: u64, now: Timestamp) -> Self {
+        let order = Order::new(&config);
         let mut batcher = Self {
             map: shards,
             lane_of_shard: Vec::new(),
-            lanes: Lanes::new(config.linger()),
+            lanes: Lanes::new(config.linger(), order.unit == Unit::Lane),
             pool: EntryPool::new(),
             quarantine: Quarantine::new(),
             buffer: Buffer::new(config.buffer_bytes_max(), config.buffer_records_max()),
@@ -108,7 +109,7 @@ impl<T> Batcher<T> {
             staleness: Staleness::new(),
             misplaced: Vec::new(),
             misplaced_until: Timestamp::MAX,
-            order: Order::new(&config),
+            order,
             map_version: 0,
             last_error: None,
             rng: Rng::new(seed),

@@ -82,6 +82,11 @@ fn faults(rng: &mut Rng) -> Vec<Fault> {
     if rng.one_in(4) {
         faults.push(Fault::always(FaultKind::LostAfterWrite(rng.magnitude(1_000, 200_000) as u32)));
     }
+    // Of shards that were known, a later map may give the number alone.
+    let mut maps = rng.fork("maps");
+    if maps.one_in(4) {
+        faults.push(Fault::always(FaultKind::MapDenied(maps.magnitude(10_000, 600_000) as u32)));
+    }
     faults
 }
 
