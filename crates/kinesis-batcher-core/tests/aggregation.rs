@@ -261,10 +261,10 @@ fn so_it_does_if_the_stream_no_longer_tells_more_than_the_number_of_its_shards()
 
 /// A split that the batcher learns of by this map, once it has sent aggregates by the map before.
 fn straddle_a_split(map: ShardMap) {
-    let mut world = World::new(aggregating().build().unwrap(), 1);
+    let mut world = World::new(aggregating().build().expect("a test's settings are valid"), 1);
     let mut stream = Stream::new(split());
     for tag in 0..1_000 {
-        world.push(tag, &format!("k{tag}"), 20).unwrap();
+        world.push(tag, &format!("k{tag}"), 20).expect("there is room");
     }
     world.batcher.flush(world.now);
     while let Some(request) = world.batcher.poll_request() {

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_shards_of_which_one_is_throttled_are_told_at_a_glance_and_by_keyboard() {
-    let Some(seen) = look_at(4).await else { return };
+    let Some(seen) = look_at(4, Some("A shard is throttled")).await else { return };
     let text = |name: &str| seen[name].as_str().unwrap_or_default().to_owned();
     assert_eq!(text("state"), "A shard is throttled");
     assert!(text("summary").contains("1 throttled"), "{}", text("summary"));
@@ -30,20 +30,22 @@ async fn four_shards_of_which_one_is_throttled_are_told_at_a_glance_and_by_keybo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_thousand_shards_are_drawn_without_a_stutter() {
-    let Some(seen) = look_at(4_000).await else { return };
+    let Some(seen) = look_at(4_000, None).await else { return };
     let frames = seen["frames"]["per_second"].as_f64().unwrap();
     assert!(frames >= 30.0, "{frames} frames a second: {}", seen["frames"]);
     assert!(seen["summary"].as_str().unwrap().starts_with("4\u{2009}000 shards"), "{}", seen["summary"]);
 }
 
-/// What the page showed of a producer under load, checked for what holds with any number of shards.
-async fn look_at(shards: u32) -> Option<Value> {
+/// What the page showed of a producer under load, once it told `until`; checked for what holds with any number
+/// of shards.
+async fn look_at(shards: u32, until: Option<&str>) -> Option<Value> {
     let chromium = tool(&["chromium", "chromium-browser", "google-chrome"])?;
     let node = tool(&["node"])?;
     let hot = shards / 2;
     let limited = Behaviour { hot: Some((hot as usize, 100)), ..Behaviour::default() };
     let limit = if shards > 100 { ShardLimit::Off } else { ShardLimit::Percent(100) };
-    let (producer, _) = producer_with(shards, limited, |config| config.shard_limit(limit));
+    let (producer, _) =
+        producer_with(shards, limited, |config| config.shard_limit(limit).adaptive_rates(false));
     let load = tokio::spawn(load(producer.clone(), shards, hot));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -53,6 +55,9 @@ async fn look_at(shards: u32) -> Option<Value> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/page/drive.mjs");
     let mut drive = tokio::process::Command::new(node);
     drive.arg(script).arg(chromium).arg(&url).kill_on_drop(true);
+    if let Some(state) = until {
+        drive.env("PAGE_STATE", state);
+    }
     if let Some(directory) = std::env::var_os("KINESIS_BATCHER_SCREENSHOTS") {
         let directory = PathBuf::from(directory).join(shards.to_string());
         std::fs::create_dir_all(&directory).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kinesis_batcher_core::limits::{
     RECORD_BYTES_MAX_CEILING, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND,
 };
-use kinesis_batcher_core::{Batcher, ShardLimit};
+use kinesis_batcher_core::{Batcher, Ordering, ShardLimit};
 
 use super::agenda::Item;
 use super::{BEGIN, Simulation};
@@ -94,8 +94,9 @@ impl Simulation {
     }
 
     /// How long draining may take: what all of them hold, as if one shard had to take it all at the least rate that
-    /// they and the service allow, after every wait that a fault may have left behind. Generous, because waiting costs a
-    /// simulation nothing; what will never drain is found all the same.
+    /// they and the service allow, after every wait that a fault may have left behind. In order it may be that one record
+    /// goes a round trip. Generous, because waiting costs a simulation nothing; what will never drain is found all the
+    /// same.
     fn bound(&self) -> Duration {
         let share = match self.options.config.shard_limit() {
             ShardLimit::Percent(percent) => u64::from(percent).min(100),
@@ -111,9 +112,16 @@ impl Simulation {
         let slower = |ours: u64, theirs: u32| (ours * share / 100).min(u64::from(theirs)).max(1);
         let seconds = bytes / slower(SHARD_BYTES_PER_SECOND, service.bytes_per_second_per_shard)
             + (records + waiting) / slower(SHARD_RECORDS_PER_SECOND, service.records_per_second_per_shard);
+        let network = &self.options.network;
+        let one_by_one = match self.options.config.ordering() {
+            Ordering::None => Duration::ZERO,
+            _ => (network.out.max() + network.back.max())
+                .saturating_mul(u32::try_from(records + waiting).unwrap_or(u32::MAX)),
+        };
         Duration::from_secs(4 * seconds)
-            + 4 * self.options.network.request_timeout
-            + self.options.network.out.max() * 20
+            + one_by_one * 2
+            + 4 * network.request_timeout
+            + network.out.max() * 20
             + self.options.refresh.max() * 4
             + 4 * STUCK_MAX
     }
