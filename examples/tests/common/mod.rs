@@ -173,4 +173,4 @@ impl Drop for Running {
     }
 }
 
-const SECRET: &str = "do-not-tell-anyone";
+pub const SECRET: &str = "do-not-tell-anyone";
