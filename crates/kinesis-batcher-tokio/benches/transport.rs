@@ -14,14 +14,13 @@
 
 mod bare;
 mod common;
+mod cost;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client as SdkClient;
@@ -29,6 +28,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bare::Bare;
 use common::Server;
+use cost::{allocations, cpu_time, median};
 use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
 use kinesis_batcher_tokio::{
     AwsOptions, AwsTransport, Bytes, Credentials, PutRecords, Record, RecordOutcome, SdkConfig,
@@ -125,11 +125,7 @@ impl Bench {
     }
 
     fn allocations(&self, client: &Client, request: &Arc<PutRecords>, requests: usize) -> u64 {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        COUNTING.store(true, Ordering::Relaxed);
-        self.run(client, request, requests);
-        COUNTING.store(false, Ordering::Relaxed);
-        ALLOCATIONS.load(Ordering::Relaxed) - before
+        allocations(|| self.run(client, request, requests))
     }
 
     fn run(&self, client: &Client, request: &Arc<PutRecords>, requests: usize) {
@@ -232,51 +228,3 @@ async fn sdk_config(endpoint_url: &str) -> SdkConfig {
     };
     options.load(&"fast".parse().expect("a stream's name"), connectivity()).await
 }
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Time on a processor of all threads that are there now, to the nanosecond.
-fn cpu_time() -> Duration {
-    let threads = std::fs::read_dir("/proc/self/task").expect("this bench runs on Linux");
-    let nanos = threads.filter_map(|thread| {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
-}
-
-/// Counts while it is told to.
-struct Counting;
-
-static COUNTING: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged; counting touches no memory of its own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTING.load(Ordering::Relaxed) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the caller's promises are the ones that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if COUNTING.load(Ordering::Relaxed) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
