@@ -7,8 +7,11 @@ use bytes::Bytes;
 use kinesis_aggregation::{AggregateBuilder, Decoded, decode, decode_without_checksum, starts_with_magic};
 
 use crate::entry::{Content, Entry, Member, Members};
+use crate::event::Receipt;
 use crate::hash_key::HashKey;
 use crate::record::{Record, key_text};
+use crate::sequence_number::SequenceNumber;
+use crate::shard_id::ShardId;
 use crate::time::Timestamp;
 
 /// The aggregate that a shard's records are being added to.
@@ -112,6 +115,32 @@ impl<T> OpenAggregate<T> {
             possible_duplicate: false,
             misplacements: 0,
         })
+    }
+}
+
+/// Says of each user record of a stored entry where it is.
+#[inline]
+pub(crate) fn tell<T>(
+    entry: Entry<T>,
+    shard_id: ShardId,
+    sequence_number: SequenceNumber,
+    mut tell_one: impl FnMut(T, Receipt),
+) {
+    let mut receipt = Receipt {
+        shard_id,
+        sequence_number,
+        sub_sequence_number: None,
+        attempts: entry.attempts,
+        possible_duplicate: entry.possible_duplicate,
+    };
+    match entry.content {
+        Content::Record(tag) => tell_one(tag, receipt),
+        Content::Aggregate(all) => {
+            for (index, member) in (0u32..).zip(all.members) {
+                receipt.sub_sequence_number = Some(index);
+                tell_one(member.tag, receipt.clone());
+            }
+        }
     }
 }
 

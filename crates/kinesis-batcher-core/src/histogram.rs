@@ -27,6 +27,18 @@ impl Histogram {
         self.sum += u128::from(value) * u128::from(times);
     }
 
+    /// Adds what another one of the same scale counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        debug_assert!(
+            core::ptr::eq(self.scale, other.scale),
+            "buckets are added to those with the same bounds"
+        );
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.sum += other.sum;
+    }
+
     /// Each bucket's upper bound, which is inclusive, and how many values are in it and in no bucket below. The last
     /// bucket has no bound.
     pub fn buckets(&self) -> impl ExactSizeIterator<Item = (Option<u64>, u64)> {

@@ -93,6 +93,7 @@ extern crate std;
 
 mod adaptive;
 mod aggregate;
+mod answered;
 mod backoff;
 mod batcher;
 mod bucket;
@@ -123,6 +124,7 @@ mod shard_map;
 mod stats;
 mod time;
 
+pub use answered::{Answered, Delivered};
 pub use batcher::Batcher;
 pub use bytes::Bytes;
 pub use config::{AlreadyAggregated, Config, ConfigBuilder, ConfigError, Ordering, ShardLimit};

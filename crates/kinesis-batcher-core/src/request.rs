@@ -5,9 +5,12 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::answered::Answered;
 use crate::entry::Entry;
 use crate::hash_key::HashKey;
+use crate::lane::Held;
 use crate::record::key_text;
+use crate::response::{RequestError, Response};
 use crate::time::Timestamp;
 
 /// A PutRecords request to make now.
@@ -29,10 +32,40 @@ pub struct Request<T> {
 }
 
 /// Neighbouring entries of one lane.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
     pub(crate) lane: u32,
     pub(crate) entries: u32,
+    /// User records in the entries, as they were pushed.
+    pub(crate) held: Held,
+    /// Bytes of the entries as they go over the wire.
+    pub(crate) bytes: u64,
+    /// User records that were sent before.
+    pub(crate) retried: u64,
+    /// User records of which an attempt with unknown outcome may have stored a copy.
+    pub(crate) possible_duplicates: u64,
+}
+
+impl Run {
+    /// Adds an entry that is about to be sent.
+    #[inline]
+    pub(crate) fn add<T>(&mut self, entry: &Entry<T>, bytes: usize) {
+        let held = entry.held();
+        self.entries += 1;
+        self.held.add(held);
+        self.bytes += bytes as u64;
+        self.retried += if entry.attempts > 1 { held.records } else { 0 };
+        self.possible_duplicates += if entry.possible_duplicate { held.records } else { 0 };
+    }
+
+    /// Adds the run that follows, of the same lane.
+    pub(crate) fn join(&mut self, next: Self) {
+        self.entries += next.entries;
+        self.held.add(next.held);
+        self.bytes += next.bytes;
+        self.retried += next.retried;
+        self.possible_duplicates += next.possible_duplicates;
+    }
 }
 
 impl<T> Request<T> {
@@ -56,6 +89,12 @@ impl<T> Request<T> {
             partition_key: &entry.partition_key,
             explicit_hash_key: entry.hash_key_is_explicit.then_some(entry.hash_key),
         })
+    }
+
+    /// Reads the outcome through before it goes to [`Batcher::handle_answer`](crate::Batcher::handle_answer). `now` is
+    /// when the answer came, and makes the [delays](crate::Histograms::push_delay) of its records.
+    pub fn answered(self, now: Timestamp, outcome: Result<Response, RequestError>) -> Answered<T> {
+        Answered::new(now, self, outcome)
     }
 }
 

@@ -64,12 +64,11 @@ impl<T> Batcher<T> {
     fn fill_from_lanes(&mut self, request: &mut Request<T>) {
         while request.entries.len() < self.config.request_records_max() {
             let Some(index) = self.lanes.next_to_send(&self.pool, self.now) else { break };
-            let before = request.entries.len();
-            let stop = self.take_from_lane(index, request);
-            let taken = request.entries.len() - before;
-            self.close_run(request, index, taken);
+            let mut run = Run { lane: index, ..Run::default() };
+            let stop = self.take_from_lane(request, &mut run);
+            self.close_run(request, run);
             match stop {
-                Stop::TooLargeForTheRest if taken == 0 => {
+                Stop::TooLargeForTheRest if run.entries == 0 => {
                     self.lanes.reschedule_first(&self.pool, self.now, index);
                     break;
                 }
@@ -82,7 +81,8 @@ impl<T> Batcher<T> {
         }
     }
 
-    fn take_from_lane(&mut self, index: u32, request: &mut Request<T>) -> Stop {
+    fn take_from_lane(&mut self, request: &mut Request<T>, run: &mut Run) -> Stop {
+        let index = run.lane;
         let time_to_live = self.config.time_to_live();
         let by_lane = self.order.unit == Unit::Lane;
         let mut keys = BTreeSet::new();
@@ -113,13 +113,12 @@ impl<T> Batcher<T> {
                 limits.take(self.now, cost);
             }
             lane.queue.pop_front(&self.pool, bytes);
-            lane.counters.bytes_sent += bytes as u64;
             let entry = self.pool.remove(id);
             let keeps_no_company = by_lane && matches!(entry.content, Content::Aggregate(_));
             if by_lane {
                 keys.insert(entry.hash_key);
             }
-            self.add_to(request, index, entry, bytes);
+            self.add_to(request, run, entry, bytes);
             if keeps_no_company {
                 return Stop::LaneExhausted;
             }
@@ -173,20 +172,17 @@ impl<T> Batcher<T> {
         for entry in group.unwrap_or_default() {
             self.note_brought_back(entry.hash_key);
             let (lane, bytes) = (self.lane_of(entry.hash_key), entry.bytes());
-            let state = self.lanes.lane_mut(lane);
-            state.held.add(entry.held());
-            state.counters.bytes_sent += bytes as u64;
-            self.add_to(request, lane, entry, bytes);
-            self.close_run(request, lane, 1);
+            self.lanes.lane_mut(lane).held.add(entry.held());
+            let mut run = Run { lane, ..Run::default() };
+            self.add_to(request, &mut run, entry, bytes);
+            self.close_run(request, run);
         }
     }
 
-    fn add_to(&mut self, request: &mut Request<T>, lane: u32, mut entry: Entry<T>, bytes: usize) {
-        let user_records = entry.held().records;
-        self.stats.records_retried += if entry.attempts > 0 { user_records } else { 0 };
-        self.lanes.lane_mut(lane).records_in_flight += user_records;
-        request.user_records += user_records;
+    #[inline]
+    fn add_to(&self, request: &mut Request<T>, run: &mut Run, mut entry: Entry<T>, bytes: usize) {
         entry.attempts += 1;
+        run.add(&entry, bytes);
         debug_assert!(
             self.config.attempts_max().is_none_or(|max| entry.attempts <= max),
             "I8: a record that was sent as often as allowed has failed"
@@ -196,21 +192,24 @@ impl<T> Batcher<T> {
         request.entries.push(entry);
     }
 
-    /// Notes which lane the last `entries` of the request came from.
-    fn close_run(&mut self, request: &mut Request<T>, lane: u32, entries: usize) {
-        if entries == 0 {
+    /// Notes which lane the last entries of the request came from.
+    fn close_run(&mut self, request: &mut Request<T>, run: Run) {
+        if run.entries == 0 {
             return;
         }
-        let entries = u32::try_from(entries).expect("a request has at most 500 records");
+        self.stats.records_retried += run.retried;
+        request.user_records += run.held.records;
         let by_lane = self.order.unit == Unit::Lane;
-        let state = self.lanes.lane_mut(lane);
-        state.must_wait = by_lane;
-        state.counters.records_sent += u64::from(entries);
+        let lane = self.lanes.lane_mut(run.lane);
+        lane.must_wait = by_lane;
+        lane.records_in_flight += run.held.records;
+        lane.counters.records_sent += u64::from(run.entries);
+        lane.counters.bytes_sent += run.bytes;
         match request.runs.last_mut() {
-            Some(last) if last.lane == lane => last.entries += entries,
+            Some(last) if last.lane == run.lane => last.join(run),
             _ => {
-                state.requests_in_flight += 1;
-                request.runs.push(Run { lane, entries });
+                lane.requests_in_flight += 1;
+                request.runs.push(run);
             }
         }
     }

@@ -14,6 +14,7 @@ use core::cmp::Reverse;
 use core::fmt;
 
 use crate::aggregate::dissolve;
+use crate::answered::{Answered, Delivered};
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::deadline::Deadline;
@@ -192,8 +193,29 @@ impl<T> Batcher<T> {
         outcome: Result<Response, RequestError>,
     ) {
         self.observe(now);
-        self.settle(request, outcome);
+        let answered = request.answered(self.now, outcome);
+        if let Some(mut delivered) = self.settle(answered) {
+            delivered.tell(|tag, receipt| self.events.push_back(Event::Delivered { tag, receipt }));
+            self.take_back(delivered);
+        }
         self.finish();
+    }
+
+    /// As [`handle_response`](Self::handle_response), for a batcher that threads share: what can be done without it was
+    /// done by [`Request::answered`], and records that were delivered together come back together, with no event for
+    /// each. [`Event::Drained`] may be polled before they are told.
+    #[must_use = "the tags of these records come back here and nowhere else"]
+    pub fn handle_answer(&mut self, now: Timestamp, answered: Answered<T>) -> Option<Delivered<T>> {
+        self.observe(now);
+        let delivered = self.settle(answered);
+        self.finish();
+        delivered
+    }
+
+    /// Takes back the memory of what was told, for requests to come. Not needed, but allocating it anew costs more.
+    pub fn take_back(&mut self, told: Delivered<T>) {
+        debug_assert!(told.entries.is_empty(), "what was delivered was told");
+        self.recycle(told.entries, told.runs);
     }
 
     /// Takes in a new map of the stream. What is queued is routed anew, order kept. Shards that were known before

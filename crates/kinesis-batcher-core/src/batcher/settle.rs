@@ -4,9 +4,12 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use crate::adaptive::Verdict;
-use crate::entry::{Content, Entry, EntryId};
+use crate::aggregate::tell;
+use crate::answered::{Answered, Delivered, Digest, measure};
+use crate::entry::{Entry, EntryId};
 use crate::error_code::{ErrorClass, ServiceError};
-use crate::event::{Event, FailureReason, Receipt};
+use crate::event::{Event, FailureReason};
+use crate::histograms::Histograms;
 use crate::lane::LaneState;
 use crate::request::{Request, Run};
 use crate::response::{RecordOutcome, RequestError, Response};
@@ -14,16 +17,23 @@ use crate::sequence_number::SequenceNumber;
 use crate::shard_id::ShardId;
 use crate::time::Timestamp;
 
+use super::order::Unit;
 use super::{Batcher, Phase};
 
 impl<T> Batcher<T> {
-    pub(super) fn settle(&mut self, request: Request<T>, outcome: Result<Response, RequestError>) {
+    /// Settles each record. Those that were delivered together are given back to be told; of the others, and where
+    /// not all were delivered, events tell.
+    pub(super) fn settle(&mut self, answered: Answered<T>) -> Option<Delivered<T>> {
+        let Answered { request, outcome, digest } = answered;
         self.stats.records_in_flight -= request.user_records;
-        self.histograms.request_duration.record(nanos_between(request.sent_at, self.now));
+        self.histograms.request_duration.record(self.now.nanos_since(request.sent_at));
         self.note_returned(&request.runs);
         match outcome {
             Ok(response) if response.outcomes.len() == request.entries.len() => {
-                self.settle_each(request, response);
+                match digest.filter(|digest| self.is_as_predicted(&request.runs, &response, digest)) {
+                    Some(digest) => return Some(self.settle_stored(request, response, &digest)),
+                    None => self.settle_each(request, response),
+                }
             }
             Ok(response) => {
                 let message = format!(
@@ -35,6 +45,49 @@ impl<T> Batcher<T> {
             }
             Err(error) => self.settle_failed(request, &error),
         }
+        None
+    }
+
+    /// Whether every record is in the shard of its lane.
+    fn is_as_predicted(&self, runs: &[Run], response: &Response, digest: &Digest) -> bool {
+        let mut index = 0;
+        runs.iter().all(|run| {
+            let first = &response.outcomes[index];
+            index += run.entries as usize;
+            let Some(predicted) = &self.lanes.lane(run.lane).shard_id else { return true };
+            digest.runs_are_whole
+                && matches!(first, RecordOutcome::Stored { shard_id, .. } if shard_id == predicted)
+        })
+    }
+
+    /// Every record is where it belongs: what is to be done is done for all records of a shard at once.
+    fn settle_stored(&mut self, request: Request<T>, response: Response, digest: &Digest) -> Delivered<T> {
+        self.stats.requests_answered += 1;
+        self.gate.answered();
+        self.last_error = None;
+        let Request { entries, mut runs, sent_at, map_version, .. } = request;
+        if self.order.unit == Unit::Key {
+            for entry in &entries {
+                self.let_next_go(entry.hash_key);
+            }
+        }
+        for run in runs.drain(..) {
+            let lane = self.lanes.lane_mut(run.lane);
+            lane.requests_in_flight -= 1;
+            lane.held.subtract(run.held);
+            lane.records_in_flight -= run.held.records;
+            self.buffer.release(run.held);
+            self.stats.kinesis_records_delivered += u64::from(run.entries);
+            self.stats.records_delivered += run.held.records;
+            self.stats.bytes_delivered += run.held.bytes;
+            self.stats.records_recovered += run.retried;
+            self.stats.records_possibly_duplicated += run.possible_duplicates;
+            let counts = Verdict { stored: u64::from(run.entries), throttled: 0, bytes: run.bytes };
+            self.settle_run(run, sent_at, map_version, RunVerdict { counts, waits_for: None }, &mut []);
+        }
+        self.histograms.push_delay.add(&digest.push_delay);
+        self.histograms.user_records.add(&digest.user_records);
+        Delivered { entries, runs, outcomes: response.outcomes }
     }
 
     /// The service answered record by record.
@@ -239,27 +292,11 @@ impl<T> Batcher<T> {
         self.stats.bytes_delivered += held.bytes;
         self.stats.records_recovered += if entry.attempts > 1 { held.records } else { 0 };
         self.stats.records_possibly_duplicated += if entry.possible_duplicate { held.records } else { 0 };
-        let mut receipt = Receipt {
-            shard_id,
-            sequence_number,
-            sub_sequence_number: None,
-            attempts: entry.attempts,
-            possible_duplicate: entry.possible_duplicate,
-        };
-        match entry.content {
-            Content::Record(tag) => {
-                self.histograms.push_delay.record(nanos_between(entry.accepted_at, self.now));
-                self.events.push_back(Event::Delivered { tag, receipt });
-            }
-            Content::Aggregate(all) => {
-                self.histograms.user_records.record(held.records);
-                for (index, member) in (0u32..).zip(all.members) {
-                    self.histograms.push_delay.record(nanos_between(member.accepted_at, self.now));
-                    receipt.sub_sequence_number = Some(index);
-                    self.events.push_back(Event::Delivered { tag: member.tag, receipt: receipt.clone() });
-                }
-            }
-        }
+        let Histograms { push_delay, user_records, .. } = &mut self.histograms;
+        measure(self.now, &entry, push_delay, user_records);
+        tell(entry, shard_id, sequence_number, |tag, receipt| {
+            self.events.push_back(Event::Delivered { tag, receipt });
+        });
         self.let_next_go(key);
     }
 
@@ -312,7 +349,7 @@ impl<T> Batcher<T> {
     }
 
     /// Keeps a request's vectors for one to come.
-    fn recycle(&mut self, mut entries: Vec<Entry<T>>, mut runs: Vec<Run>) {
+    pub(super) fn recycle(&mut self, mut entries: Vec<Entry<T>>, mut runs: Vec<Run>) {
         entries.clear();
         runs.clear();
         self.spare.push((entries, runs));
@@ -334,11 +371,6 @@ impl<T> Batcher<T> {
             }
         }
     }
-}
-
-/// For the histograms of durations.
-fn nanos_between(earlier: Timestamp, later: Timestamp) -> u64 {
-    later.as_nanos().saturating_sub(earlier.as_nanos())
 }
 
 /// What a response says of one lane.
