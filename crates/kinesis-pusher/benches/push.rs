@@ -1,113 +1,122 @@
-//! What a push costs, as a whole process: throughput, CPU and peak memory, against a server that is no bottleneck.
+//! What a push costs, as a whole process: throughput, CPU and peak memory, beside a plain loop over the SDK that sends
+//! the same lines to the same server.
 //!
-//! `cargo bench -p kinesis-pusher --bench push` (Linux only: it reads `/proc`). It fails when a file larger than the
-//! buffer takes more memory than it may.
+//! `cargo bench -p kinesis-pusher --bench push [-- --rounds N]` (Unix only)
+//!
+//! The server is a process of its own; it routes, stores, and counts what it got: a run that brought fewer or more
+//! records than there are lines ends the bench. The processes take turns in each round; the first round warms up
+//! the machine and does not count. What counts on a noisy machine is the median of the rounds' ratios. The bench fails
+//! when a file larger than the buffer takes more memory than it may.
 
 #![allow(missing_docs, clippy::print_stdout)]
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+mod common;
 
-use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use common::process::{Ran, itself, push, run};
+use common::server::{SERVE, Server, Stored};
+use common::{FLIGHTS, median, plain_sdk, write_flights};
 
 fn main() -> ExitCode {
-    // `cargo test --benches` only wants to see it start.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &*arguments.iter().map(String::as_str).filter(|argument| *argument != "--bench").collect::<Vec<_>>()
+    {
+        [SERVE] => common::server::serve(),
+        [PLAIN_SDK, file] => runtime().block_on(plain_sdk::push(Path::new(file))),
+        // `cargo test --benches` only wants to see it work.
+        [] if !arguments.iter().any(|argument| argument == "--bench") => compare(1, 2_000),
+        [] => return bench(ROUNDS),
+        ["--rounds", rounds] => return bench(rounds.parse().expect("rounds are counted")),
+        _ => panic!("the arguments are --rounds N"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn bench(rounds: usize) -> ExitCode {
+    compare(rounds, FLIGHTS);
+    let peak_bytes = large();
+    if peak_bytes < PEAK_BYTES_MAX {
         return ExitCode::SUCCESS;
     }
-    let dir = tempfile::tempdir().expect("a directory for the input");
-    let flights = dir.path().join("flights.csv");
-    write_flights(&flights).expect("the input can be written");
-    println!(
-        "{:34} {:>9} {:>7} {:>11} {:>13} {:>9}",
-        "", "records", "s", "records/s", "CPU ns/record", "peak MiB"
-    );
-    for round in 1..=ROUNDS {
-        report(&format!("flights, round {round}"), FLIGHTS, &push(&flights, &[]));
-    }
-    let large = dir.path().join("large");
-    write_large(&large).expect("the input can be written");
-    let cost = push(&large, &["--buffer-bytes", "64MiB"]);
-    report("1 GB of 1,000 B through 64 MiB", LARGE_LINES, &cost);
-    if cost.peak_bytes < PEAK_BYTES_MAX {
-        return ExitCode::SUCCESS;
-    }
-    println!("the peak of {} MB is above the {} MB it may be", cost.peak_bytes / MB, PEAK_BYTES_MAX / MB);
+    println!("the peak of {} MB is above the {} MB it may be", peak_bytes / MB, PEAK_BYTES_MAX / MB);
     ExitCode::FAILURE
 }
 
-/// What one run took.
-struct Cost {
-    elapsed: Duration,
-    cpu: Duration,
-    peak_bytes: u64,
-}
-
-fn report(name: &str, records: u64, cost: &Cost) {
-    println!(
-        "{name:34} {records:>9} {:>7.2} {:>11.0} {:>13.0} {:>9}",
-        cost.elapsed.as_secs_f64(),
-        records as f64 / cost.elapsed.as_secs_f64(),
-        cost.cpu.as_nanos() as f64 / records as f64,
-        cost.peak_bytes >> 20,
-    );
-}
-
-/// Pushes a file to a fast server of this process, and waits for the end.
-fn push(input: &Path, flags: &[&str]) -> Cost {
-    let kinesis = FastKinesis::start(FastOptions { store: false, ..FastOptions::default() });
-    let kinesis = kinesis.expect("a port is free");
-    let started = Instant::now();
-    let child = Command::new(env!("CARGO_BIN_EXE_kinesis-pusher"))
-        .args(["push", "--stream", "fast", "--shard-limit-percent", "off"])
-        .args(flags)
-        .arg(input)
-        .env("AWS_ENDPOINT_URL_KINESIS", kinesis.endpoint_url())
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "local")
-        .env("AWS_SECRET_ACCESS_KEY", "local")
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the command was built before");
-    watch(child, started)
-}
-
-/// Looks at the process until it has ended. It is waited for last, as its times go with it.
-fn watch(mut child: Child, started: Instant) -> Cost {
-    let mut peak_bytes = 0;
-    let of_process = |file: &str| {
-        std::fs::read_to_string(format!("/proc/{}/{file}", child.id()))
-            .expect("a child that was not waited for stays")
-    };
-    let (elapsed, cpu) = loop {
-        let status = of_process("status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        peak_bytes = peak_bytes.max(peak.and_then(|kib| kib.parse().ok()).unwrap_or(0) << 10);
-        let stat = of_process("stat");
-        // The name in parentheses may hold anything; what follows is the state and, eleven on, the ticks.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        if fields[0] == "Z" {
-            let ticks: u64 = fields[11..=12].iter().filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-            break (started.elapsed(), Duration::from_millis(ticks * MILLIS_PER_TICK));
+/// The loop and the command in turn, and their ratios.
+fn compare(rounds: usize, lines: u64) {
+    let dir = tempfile::tempdir().expect("a directory for the input");
+    let input = dir.path().join("flights.csv");
+    write_flights(&input, lines).expect("the input can be written");
+    let mut server = Server::start();
+    let contenders: [(&str, Command); 3] = [
+        ("plain SDK loop", with(itself(&server), &[PLAIN_SDK])),
+        ("push", push(&server)),
+        ("push --aggregate", with(push(&server), &["--aggregate"])),
+    ];
+    let mut contenders = contenders.map(|(name, mut command)| {
+        command.arg(&input);
+        (name, command)
+    });
+    let mut costs = [const { Vec::new() }; 3];
+    for round in 0..=rounds {
+        for ((name, command), costs) in contenders.iter_mut().zip(&mut costs) {
+            let ran = run(command);
+            if let Some(failure) = &ran.failure {
+                panic!("{name} failed: {failure}");
+            }
+            let Stored { user_records, .. } = server.take_stored();
+            assert_eq!(user_records, lines, "{name} brought every line, and each once");
+            if round > 0 {
+                costs.push(ran);
+            }
         }
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    assert!(child.wait().expect("it has ended").success(), "everything is delivered");
-    Cost { elapsed, cpu, peak_bytes }
+    }
+    println!("{lines} lines, {rounds} rounds, medians");
+    println!("{:34} {:>14} {:>9} {:>11} {:>9}", "", "CPU ns/record", "to loop", "records/s", "peak MiB");
+    for ((name, _), cost) in contenders.iter().zip(&costs) {
+        let of = |figure: &dyn Fn(&Ran) -> f64| median(cost.iter().map(figure).collect());
+        let ratios = cost.iter().zip(&costs[0]).map(|(cost, unit)| cost.cpu.div_duration_f64(unit.cpu));
+        println!(
+            "{name:34} {:>14.0} {:>9.3} {:>11.0} {:>9.0}",
+            of(&|ran| ran.cpu_nanos(lines)),
+            median(ratios.collect()),
+            of(&|ran| ran.rate(lines)),
+            of(&|ran| (ran.peak_bytes >> 20) as f64),
+        );
+    }
 }
 
-/// As many lines as the flights of the whole year, of which the examples hold the first days.
-fn write_flights(path: &Path) -> std::io::Result<()> {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data/flights.csv");
-    let sample = std::fs::read_to_string(sample)?;
-    let mut file = BufWriter::new(File::create(path)?);
-    for line in sample.lines().cycle().take(FLIGHTS as usize) {
-        writeln!(file, "{line}")?;
-    }
-    file.flush()
+/// A file larger than the buffer; returns the peak of memory.
+fn large() -> u64 {
+    let dir = tempfile::tempdir().expect("a directory for the input");
+    let input = dir.path().join("large");
+    write_large(&input).expect("the input can be written");
+    let mut server = Server::start();
+    let ran = run(push(&server).args(["--buffer-bytes", "64MiB"]).arg(&input));
+    assert_eq!(ran.failure, None, "everything is delivered");
+    assert_eq!(server.take_stored().user_records, LARGE_LINES, "every line is stored once");
+    println!(
+        "{:34} {:>14.0} {:>9} {:>11.0} {:>9}",
+        "1 GB of 1,000 B through 64 MiB",
+        ran.cpu_nanos(LARGE_LINES),
+        "",
+        ran.rate(LARGE_LINES),
+        ran.peak_bytes >> 20,
+    );
+    ran.peak_bytes
+}
+
+fn with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts")
 }
 
 fn write_large(path: &Path) -> std::io::Result<()> {
@@ -116,14 +125,10 @@ fn write_large(path: &Path) -> std::io::Result<()> {
     (0..LARGE_LINES / 1_000).try_for_each(|_| file.write_all(block.as_bytes()))
 }
 
-/// Departures from New York in 2013 (the data set `nycflights13`).
-const FLIGHTS: u64 = 336_776;
-const ROUNDS: u32 = 3;
+const ROUNDS: usize = 9;
+const PLAIN_SDK: &str = "--plain-sdk";
 
 const LARGE_LINES: u64 = 1_000_000;
 /// The buffer three times over: records, requests on their way, and what allocators keep.
 const PEAK_BYTES_MAX: u64 = 200 * MB;
 const MB: u64 = 1_000_000;
-
-/// Linux counts in hundredths of a second (`USER_HZ`).
-const MILLIS_PER_TICK: u64 = 10;

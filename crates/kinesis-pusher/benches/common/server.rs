@@ -1,0 +1,84 @@
+//! A Kinesis in a process of its own, so that the figures of the others are theirs alone.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use kinesis_aggregation::decode;
+use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
+
+/// The bench itself, started again with [`SERVE`]. It ends with its input.
+pub(crate) struct Server {
+    process: Child,
+    answers: BufReader<ChildStdout>,
+    endpoint_url: String,
+}
+
+/// What the server has stored since it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// As the service counts them.
+    pub(crate) kinesis_records: u64,
+    /// With those that came in aggregates.
+    pub(crate) user_records: u64,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let this = std::env::current_exe().expect("the bench knows its own file");
+        let mut process = Command::new(this)
+            .arg(SERVE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the bench can start itself");
+        let mut answers = BufReader::new(process.stdout.take().expect("it was piped"));
+        let endpoint_url = line(&mut answers);
+        Self { process, answers, endpoint_url }
+    }
+
+    pub(crate) fn endpoint_url(&self) -> &str {
+        &self.endpoint_url
+    }
+
+    /// Counts what is stored, and forgets it.
+    pub(crate) fn take_stored(&mut self) -> Stored {
+        let input =
+            self.process.stdin.as_mut().expect("it was piped, and is taken when the server is dropped");
+        input.write_all(b"count\n").expect("the server reads");
+        let counts = line(&mut self.answers);
+        let (kinesis_records, user_records) = counts.split_once(' ').expect("two counts");
+        let count = |text: &str| text.parse().expect("a count is a number");
+        Stored { kinesis_records: count(kinesis_records), user_records: count(user_records) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().expect("the server ends with its input");
+    }
+}
+
+/// Serves one stream, [`STREAM`], routing and storing, until the standard input ends.
+pub(crate) fn serve() {
+    let kinesis =
+        FastKinesis::start(FastOptions { stream_name: STREAM.to_owned(), ..FastOptions::default() });
+    let kinesis = kinesis.expect("the loopback interface takes a server");
+    println!("{}", kinesis.endpoint_url());
+    for _ in std::io::stdin().lines() {
+        let records = kinesis.stored_records();
+        let user_records = |data: &[u8]| decode(data).aggregate().map_or(1, |aggregate| aggregate.len());
+        let count: usize = records.iter().map(|record| user_records(&record.data)).sum();
+        println!("{} {count}", records.len());
+        kinesis.clear();
+    }
+}
+
+fn line(answers: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    answers.read_line(&mut line).expect("the server answers");
+    line.trim_end().to_owned()
+}
+
+pub(crate) const SERVE: &str = "--serve";
+pub(crate) const STREAM: &str = "fast";
