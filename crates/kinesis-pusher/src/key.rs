@@ -10,6 +10,7 @@ use regex::bytes::{CaptureLocations, Regex};
 use uuid::Builder;
 
 use self::json_pointer::{Found, JsonPointer};
+use crate::input::Blocks;
 use crate::reason::{Kind, Reason};
 
 /// What `--partition-key` asks for.
@@ -54,18 +55,18 @@ impl KeySpec {
 /// Makes the key of one record after another. Allocates only where a key is not already in memory.
 pub(crate) struct KeyMaker {
     spec: KeySpec,
-    random: SmallRng,
+    random: RandomKeys,
     captures: Option<CaptureLocations>,
 }
 
 impl KeyMaker {
-    /// A maker with a random state of its own.
-    pub(crate) fn new(spec: KeySpec) -> Self {
+    /// A maker with a random state of its own. Keys that are not in memory before are made in `blocks`.
+    pub(crate) fn new(spec: KeySpec, blocks: Blocks) -> Self {
         let captures = match &spec {
             KeySpec::Regex(regex) => Some(regex.capture_locations()),
             _ => None,
         };
-        Self { spec, random: rand::make_rng(), captures }
+        Self { spec, random: RandomKeys::new(blocks), captures }
     }
 
     /// The partition key of a record with this data.
@@ -74,7 +75,7 @@ impl KeyMaker {
     /// Why the record has no key, or none the service takes.
     pub(crate) fn key(&mut self, data: &Bytes) -> Result<PartitionKey, Reason> {
         let key = match &self.spec {
-            KeySpec::Random => random_uuid(&mut self.random),
+            KeySpec::Random => self.random.next(),
             KeySpec::Const(key) => return Ok(key.clone()),
             KeySpec::Line => data.clone(),
             KeySpec::JsonPointer(pointer) => match pointer.find(data) {
@@ -107,12 +108,43 @@ fn no_key(text: String) -> Reason {
     Reason::new(Kind::NoKey, text)
 }
 
-/// A random (version 4) UUID. It spreads records over shards and guards nothing, so a fast generator will do.
-fn random_uuid(random: &mut impl Rng) -> Bytes {
-    let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
-    let uuid = Builder::from_random_bytes(random.random()).into_uuid();
-    Bytes::copy_from_slice(uuid.hyphenated().encode_lower(&mut buffer).as_bytes())
+/// Random (version 4) UUIDs, many to a block. They spread records over shards and guard nothing, so a fast generator
+/// will do.
+struct RandomKeys {
+    random: SmallRng,
+    blocks: Blocks,
+    /// Keys that are made and not given away.
+    ready: Bytes,
 }
+
+impl RandomKeys {
+    fn new(blocks: Blocks) -> Self {
+        Self { random: rand::make_rng(), blocks, ready: Bytes::new() }
+    }
+
+    fn next(&mut self) -> Bytes {
+        if self.ready.is_empty() {
+            if !self.blocks.may_lend() {
+                let mut key = [0; UUID_BYTES];
+                write_uuid(&mut self.random, &mut key);
+                return Bytes::copy_from_slice(&key);
+            }
+            let mut block = self.blocks.take();
+            let (keys, _) = block.as_chunks_mut();
+            let made = keys.len() * UUID_BYTES;
+            keys.iter_mut().for_each(|key| write_uuid(&mut self.random, key));
+            self.ready = self.blocks.lend(block);
+            self.ready.truncate(made);
+        }
+        self.ready.split_to(UUID_BYTES)
+    }
+}
+
+fn write_uuid(random: &mut impl Rng, key: &mut [u8; UUID_BYTES]) {
+    Builder::from_random_bytes(random.random()).into_uuid().hyphenated().encode_lower(key);
+}
+
+const UUID_BYTES: usize = uuid::fmt::Hyphenated::LENGTH;
 
 fn parse_regex(pattern: &str) -> Result<Regex, String> {
     let regex = Regex::new(pattern).map_err(|error| match error {
@@ -138,8 +170,12 @@ mod tests {
 
     use super::*;
 
+    fn blocks() -> Blocks {
+        Blocks::new(128 << 10)
+    }
+
     fn key_of(spec: &str, data: &'static [u8]) -> Result<String, String> {
-        let mut maker = KeyMaker::new(KeySpec::parse(spec).unwrap());
+        let mut maker = KeyMaker::new(KeySpec::parse(spec).unwrap(), blocks());
         maker
             .key(&Bytes::from_static(data))
             .map(|key| key.as_str().to_owned())
@@ -148,9 +184,9 @@ mod tests {
 
     #[test]
     fn random_keys_are_distinct_version_four_uuids() {
-        let mut maker = KeyMaker::new(KeySpec::Random);
-        let keys: HashSet<PartitionKey> = (0..1_000).map(|_| maker.key(&Bytes::new()).unwrap()).collect();
-        assert_eq!(keys.len(), 1_000, "no two records share a random key");
+        let mut maker = KeyMaker::new(KeySpec::Random, blocks());
+        let keys: HashSet<PartitionKey> = (0..5_000).map(|_| maker.key(&Bytes::new()).unwrap()).collect();
+        assert_eq!(keys.len(), 5_000, "no two records share a random key, in two blocks and after them");
         for key in keys {
             let uuid = uuid::Uuid::try_parse(key.as_str()).unwrap();
             assert_eq!(uuid.get_version_num(), 4);
@@ -160,7 +196,7 @@ mod tests {
     #[test]
     fn the_lines_own_bytes_are_the_key_without_a_copy() {
         let data = Bytes::from_static(b"abc");
-        let key = KeyMaker::new(KeySpec::Line).key(&data).unwrap();
+        let key = KeyMaker::new(KeySpec::Line, blocks()).key(&data).unwrap();
         assert_eq!(key.as_str(), "abc");
         assert_eq!(key.as_str().as_ptr(), data.as_ptr(), "the key shares the record's memory");
     }

@@ -60,10 +60,10 @@ impl Ledger {
         self.totals.bytes_read += bytes;
     }
 
-    /// A record was taken from the input; one of the calls below says what became of it.
-    pub(crate) fn read_record(&mut self, origin: Origin) {
-        self.totals.records_read += 1;
-        self.last_read = Some(origin);
+    /// So many records were taken from the input, up to this place; the calls below say what became of each.
+    pub(crate) fn read_records(&mut self, records: usize, last: Option<Origin>) {
+        self.totals.records_read += records as u64;
+        self.last_read = last.or(self.last_read);
     }
 
     /// So many records that were counted as read are not sent for want of a reason to go on; they count as never
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn every_end_of_a_record_is_counted_once() {
         let mut ledger = ledger(OnBadRecord::Skip, None);
-        (1..=9).for_each(|line| ledger.read_record(at(line)));
+        ledger.read_records(9, Some(at(9)));
         ledger.unread(1);
         ledger.read_bytes(100);
         ledger.tally.delivered(1, false);
@@ -328,7 +328,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dead");
         let mut ledger = ledger(OnBadRecord::Skip, Some(&path));
-        (1..=4).for_each(|line| ledger.read_record(at(line)));
+        ledger.read_records(4, Some(at(4)));
         ledger.bad(at(1), &bad(Kind::NoKey));
         ledger.refused(at(2), &record(), &Reason::new(Kind::TooLarge, "too large for this stream"));
         ledger.tally.failed(failed(at(3), Kind::AttemptsExhausted, 4));
@@ -350,11 +350,11 @@ mod tests {
     #[test]
     fn a_bad_record_stops_the_reading_only_when_it_is_asked_to() {
         let mut skipping = ledger(OnBadRecord::Skip, None);
-        skipping.read_record(at(1));
+        skipping.read_records(1, Some(at(1)));
         skipping.bad(at(1), &bad(Kind::NoKey));
         assert!(!skipping.must_stop());
         let mut failing = ledger(OnBadRecord::Fail, None);
-        failing.read_record(at(17));
+        failing.read_records(1, Some(at(17)));
         failing.tally.failed(failed(at(17), Kind::Expired, 1));
         failing.settle();
         assert!(!failing.must_stop(), "a record that expires is not a bad one");
@@ -368,7 +368,7 @@ mod tests {
     fn a_flood_of_losses_is_counted_and_not_listed() {
         let mut ledger = ledger(OnBadRecord::Skip, None);
         for line in 1..=1_000 {
-            ledger.read_record(at(line));
+            ledger.read_records(1, Some(at(line)));
             ledger.bad(at(line), &bad(Kind::NotJson));
         }
         let notes = ledger.take_notes();
@@ -384,7 +384,7 @@ mod tests {
     fn a_letter_that_cannot_be_written_stops_the_reading_and_is_never_silent() {
         let mut ledger = ledger(OnBadRecord::Skip, Some(Path::new("/dev/full")));
         for line in 1..=3 {
-            ledger.read_record(at(line));
+            ledger.read_records(1, Some(at(line)));
             ledger.bad(at(line), &bad(Kind::NotJson));
         }
         assert!(ledger.must_stop());

@@ -15,7 +15,7 @@ use crate::cli::{PushArgs, ReportingArgs, SummaryFormat};
 use crate::dead_letters::DeadLetters;
 use crate::destination::Destination;
 use crate::exit::{Exit, StartError};
-use crate::input::{Reader, Shaper, Sources};
+use crate::input::{Blocks, Reader, Shaper, Sources};
 use crate::key::KeyMaker;
 use crate::ledger::Ledger;
 use crate::output;
@@ -90,10 +90,11 @@ async fn deliver<D: Destination>(
     fingerprints: Option<Fingerprints>,
 ) -> Result<Outcome, StartError> {
     let progress = Progress::new(args.reporting.progress, sources.total_bytes());
-    let shaper = Shaper::new(args.input.format, KeyMaker::new(args.input.partition_key));
+    let blocks = Blocks::new(lent_bytes_max(args.delivery.producer.buffer_bytes));
+    let shaper = Shaper::new(args.input.format, KeyMaker::new(args.input.partition_key, blocks.clone()));
     let endless = sources.are_endless();
     let started = Instant::now();
-    let reader = Reader::start(sources, shaper, signals.clone()).map_err(|error| {
+    let reader = Reader::start(sources, shaper, blocks, signals.clone()).map_err(|error| {
         StartError::new(format!("cannot start a thread: {error}; check the process limits"))
     })?;
     let mut pump = Pump::new(destination, ledger, progress, signals, args.delivery.drain_timeout);
@@ -123,6 +124,12 @@ async fn deliver<D: Destination>(
     Ok(Outcome { summary, complete, fingerprints })
 }
 
+/// What slices may keep in memory besides the buffer: a share of it, so that who asks for little gets little; and not more
+/// than lines that are on their way anyway.
+fn lent_bytes_max(buffer_bytes: usize) -> usize {
+    (buffer_bytes / 4).min(LENT_BYTES_MAX)
+}
+
 /// Prints the summary, the last line on stdout.
 fn report(outcome: &Outcome, reporting: ReportingArgs) -> Exit {
     let line = match reporting.summary {
@@ -135,3 +142,6 @@ fn report(outcome: &Outcome, reporting: ReportingArgs) -> Exit {
     }
     if outcome.complete && outcome.summary.verified != Some(false) { Exit::Done } else { Exit::NotDelivered }
 }
+
+/// Sixteen requests of 500 records of 1 KiB, twice: on their way, and waiting for their turn.
+const LENT_BYTES_MAX: usize = 16 << 20;

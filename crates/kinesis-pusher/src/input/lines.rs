@@ -3,18 +3,20 @@
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 
+use super::blocks::{BLOCK_BYTES, Blocks};
 use super::{DATA_BYTES_MAX, TRUNCATED_BYTES};
 
 /// Splits what it reads into lines.
 ///
-/// A line's bytes are copied out of the read buffer. A slice of the buffer would be cheaper by some 20 ns a line, but
-/// one line that waits for a throttled shard would then keep the whole block in memory, and the producer's bound on
-/// buffered bytes would mean nothing.
+/// Lines are slices of the [block](Blocks) they were read into as long as blocks may be lent and a read fills at least
+/// half of one; else each is copied, so that a line of a slow pipe does not keep a block to itself.
 pub(crate) struct LineReader<R> {
     input: R,
-    /// `buffer[..pending]` is the beginning of a line whose end has not been read, and holds no line end.
+    blocks: Blocks,
+    /// A block, or more while a line is longer than that. `buffer[..pending]` is the beginning of a line whose end has
+    /// not been read, and holds no line end.
     buffer: Vec<u8>,
     pending: usize,
     oversize: Option<Oversize>,
@@ -43,9 +45,9 @@ struct Oversize {
 }
 
 impl<R: Read> LineReader<R> {
-    /// Reads from `input` in blocks.
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; BLOCK_BYTES], pending: 0, oversize: None, ended: false }
+    /// Reads from `input` into blocks.
+    pub(crate) fn new(input: R, blocks: Blocks) -> Self {
+        Self { input, buffer: blocks.take(), blocks, pending: 0, oversize: None, ended: false }
     }
 
     /// Reads once and hands every line that is now complete to `take`. Returns the bytes read; 0 at the end, where
@@ -57,13 +59,12 @@ impl<R: Read> LineReader<R> {
         if self.ended {
             return Ok(0);
         }
-        let block_end = self.pending + BLOCK_BYTES;
-        if self.buffer.len() < block_end {
+        if self.pending > self.buffer.len() / 2 {
             // Doubling, so that a long line is not copied once for every block of it.
-            self.buffer.resize(block_end.max(self.buffer.len() * 2), 0);
+            self.buffer.resize(self.buffer.len() * 2, 0);
         }
         let read = loop {
-            match self.input.read(&mut self.buffer[self.pending..block_end]) {
+            match self.input.read(&mut self.buffer[self.pending..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other?,
             }
@@ -81,13 +82,44 @@ impl<R: Read> LineReader<R> {
         if self.oversize.is_none() {
             // Only what is new can hold a line end.
             let from = start.max(self.pending);
-            for end in memchr_iter(b'\n', &self.buffer[from..filled]).map(|at| from + at) {
-                take(whole(strip_return(&self.buffer[start..end])));
-                start = end + 1;
+            if let Some(last) = memrchr(b'\n', &self.buffer[from..filled]) {
+                let end = from + last + 1;
+                if end - start >= BLOCK_BYTES / 2
+                    && self.buffer.len() == BLOCK_BYTES
+                    && self.blocks.may_lend()
+                {
+                    self.lend_lines(start, from, end, filled, take);
+                    return Ok(read);
+                }
+                self.copy_lines(start, from, end, take);
+                start = end;
             }
         }
         self.keep(start, filled);
         Ok(read)
+    }
+
+    /// Hands out the lines of `buffer[start..end]` as slices of it, and goes on with another buffer.
+    fn lend_lines(
+        &mut self,
+        start: usize,
+        from: usize,
+        end: usize,
+        filled: usize,
+        mut take: impl FnMut(Line),
+    ) {
+        let mut next = self.blocks.take();
+        self.pending = filled - end;
+        next[..self.pending].copy_from_slice(&self.buffer[end..filled]);
+        let block = self.blocks.lend(std::mem::replace(&mut self.buffer, next));
+        each_line(&block, start, from, end, |start, line| {
+            // A block is smaller than any record may be.
+            take(Line::Whole(block.slice(start..start + line.len())));
+        });
+    }
+
+    fn copy_lines(&self, start: usize, from: usize, end: usize, mut take: impl FnMut(Line)) {
+        each_line(&self.buffer, start, from, end, |_, line| take(whole(line)));
     }
 
     /// Moves the beginning of the next line to the front, or gives up on it when it has outgrown every record.
@@ -104,6 +136,12 @@ impl<R: Read> LineReader<R> {
             self.pending = 0;
         } else if start > 0 {
             self.buffer.copy_within(start..filled, 0);
+        }
+        if self.buffer.len() > BLOCK_BYTES && self.pending < BLOCK_BYTES / 2 {
+            // The long line is over.
+            let mut block = self.blocks.take();
+            block[..self.pending].copy_from_slice(&self.buffer[..self.pending]);
+            self.buffer = block;
         }
     }
 
@@ -139,6 +177,14 @@ impl<R: Read> LineReader<R> {
     }
 }
 
+/// The lines of `buffer[start..end]`, which ends with a line end, and where each begins. There is none before `from`.
+fn each_line(buffer: &[u8], mut start: usize, from: usize, end: usize, mut take: impl FnMut(usize, &[u8])) {
+    for end in memchr_iter(b'\n', &buffer[from..end]).map(|at| from + at) {
+        take(start, strip_return(&buffer[start..end]));
+        start = end + 1;
+    }
+}
+
 fn strip_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -152,9 +198,6 @@ fn whole(line: &[u8]) -> Line {
     }
     Line::Whole(Bytes::copy_from_slice(line))
 }
-
-/// Large enough that a system call costs nothing a line, small enough for the caches.
-const BLOCK_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -177,8 +220,11 @@ mod tests {
         }
     }
 
+    /// Two blocks, so that some lines are slices and others copies.
+    const LENT_BYTES_MAX: usize = 2 * BLOCK_BYTES;
+
     fn lines_of(input: impl Read) -> Vec<Line> {
-        let mut reader = LineReader::new(input);
+        let mut reader = LineReader::new(input, Blocks::new(LENT_BYTES_MAX));
         let mut lines = Vec::new();
         while reader.read_lines(|line| lines.push(line)).unwrap() > 0 {}
         assert_eq!(reader.read_lines(|_| panic!("nothing follows the end")).unwrap(), 0);
@@ -243,7 +289,7 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_not_held_in_memory() {
-        let mut reader = LineReader::new(io::repeat(b'x').take(100 << 20));
+        let mut reader = LineReader::new(io::repeat(b'x').take(100 << 20), Blocks::new(LENT_BYTES_MAX));
         let mut lines = Vec::new();
         while reader.read_lines(|line| lines.push(line)).unwrap() > 0 {}
         assert!(matches!(&lines[..], [Line::Oversize { bytes, .. }] if *bytes == 100 << 20));
@@ -253,6 +299,45 @@ mod tests {
             "the buffer stayed below {most}: {}",
             reader.buffer.capacity()
         );
+    }
+
+    #[test]
+    fn lines_are_slices_of_what_was_read_until_too_much_of_it_is_held() {
+        let blocks = Blocks::new(LENT_BYTES_MAX);
+        let text: Vec<u8> = (0..40_000).flat_map(|number| format!("{number:09}\n").into_bytes()).collect();
+        let mut reader = LineReader::new(&text[..], blocks.clone());
+        let mut lines: Vec<Bytes> = Vec::new();
+        let mut ends = Vec::new();
+        let mut take = |line| match line {
+            Line::Whole(data) => lines.push(data),
+            Line::Oversize { .. } => panic!("no line here is oversize"),
+        };
+        while reader.read_lines(&mut take).unwrap() > 0 {
+            ends.push(blocks.may_lend());
+        }
+        assert_eq!(ends[..2], [true, false], "a block was lent for each of the first two reads");
+        assert!(
+            lines.iter().enumerate().all(|(number, line)| line[..] == *format!("{number:09}").as_bytes())
+        );
+        let is_slice = |number: usize| lines[number + 1].as_ptr() == lines[number].as_ptr().wrapping_add(10);
+        assert!((0..12_000).filter(|&number| is_slice(number)).count() > 11_990, "two blocks of slices");
+        let others = (14_000..39_999).filter(|&number| is_slice(number)).count();
+        assert!(others < 1_000, "{others} of the lines behind them are slices too");
+        drop(lines);
+        assert!(blocks.may_lend(), "with the lines, the blocks came back");
+    }
+
+    #[test]
+    fn short_lines_behind_a_long_one_are_slices_again() {
+        let blocks = Blocks::new(LENT_BYTES_MAX);
+        let mut text = vec![b'x'; 5 * BLOCK_BYTES];
+        text.extend("\n123456789".repeat(40_000).into_bytes());
+        let mut reader = LineReader::new(&text[..], blocks.clone());
+        let mut held = Vec::new();
+        while reader.read_lines(|line| held.push(line)).unwrap() > 0 {}
+        assert_eq!(held.len(), 40_001);
+        assert_eq!(reader.buffer.len(), BLOCK_BYTES, "the buffer is back at its size");
+        assert!(!blocks.may_lend(), "blocks were lent");
     }
 
     #[test]
@@ -271,7 +356,7 @@ mod tests {
                 }
             }
         }
-        let mut reader = LineReader::new(Breaks(0));
+        let mut reader = LineReader::new(Breaks(0), Blocks::new(LENT_BYTES_MAX));
         let mut lines = Vec::new();
         assert_eq!(reader.read_lines(|line| lines.push(line)).unwrap(), 4);
         assert_eq!(lines, [Line::Whole(Bytes::from_static(b"a"))]);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::lines::LineReader;
 use super::sources::Input;
-use super::{Batch, DATA_BYTES_MAX, Item, Origin, Shaper, Sources, TRUNCATED_BYTES};
+use super::{Batch, Blocks, DATA_BYTES_MAX, Origin, Shaper, Sources, TRUNCATED_BYTES};
 use crate::cli::Format;
 use crate::signals::{Signals, Stop};
 
@@ -32,7 +32,12 @@ impl Reader {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(crate) fn start(sources: Sources, shaper: Shaper, signals: Signals) -> io::Result<Self> {
+    pub(crate) fn start(
+        sources: Sources,
+        shaper: Shaper,
+        blocks: Blocks,
+        signals: Signals,
+    ) -> io::Result<Self> {
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let complete = Arc::new(AtomicBool::new(false));
@@ -41,7 +46,8 @@ impl Reader {
             sender,
             stop: Arc::clone(&stop),
             complete: Arc::clone(&complete),
-            items: Vec::new(),
+            blocks,
+            batch: Batch::default(),
         };
         thread::Builder::new().name("reader".to_owned()).spawn(move || worker.run(sources))?;
         Ok(Self { batches, signals, stop, complete })
@@ -88,7 +94,9 @@ struct Worker {
     sender: mpsc::Sender<Result<Batch, String>>,
     stop: Arc<AtomicBool>,
     complete: Arc<AtomicBool>,
-    items: Vec<Item>,
+    blocks: Blocks,
+    /// What goes to the other side next.
+    batch: Batch,
 }
 
 /// Nobody wants more.
@@ -118,16 +126,16 @@ impl Worker {
     }
 
     fn read_lines(&mut self, file: u32, input: impl Read) -> Result<(), Failure> {
-        let mut reader = LineReader::new(input);
+        let mut reader = LineReader::new(input, self.blocks.clone());
         let mut line = 0;
         loop {
             let mut sent = Ok(());
             let read = reader.read_lines(|content| {
                 line += 1;
                 if let Some(item) = self.shaper.line(Origin { file, line }, content) {
-                    self.items.push(item);
+                    self.batch.push(item);
                 }
-                if self.items.len() >= BATCH_ITEMS_MAX && sent.is_ok() {
+                if self.batch.len() >= BATCH_ITEMS_MAX && sent.is_ok() {
                     sent = self.hand_over(0);
                 }
             });
@@ -154,15 +162,18 @@ impl Worker {
         } else {
             self.shaper.file(origin, Bytes::from(data))
         };
-        self.items.push(item);
+        self.batch.push(item);
         Ok(self.hand_over(bytes)?)
     }
 
     /// Gives what is ready to the other side, and waits for room there.
     fn hand_over(&mut self, input_bytes: u64) -> Result<(), Stopped> {
-        if !self.items.is_empty() || input_bytes > 0 {
-            let items = std::mem::take(&mut self.items);
-            self.sender.blocking_send(Ok(Batch { items, input_bytes })).map_err(|_| Stopped)?;
+        if self.batch.len() > 0 || input_bytes > 0 {
+            // The next one will have about as many.
+            let records = Vec::with_capacity(self.batch.records.len());
+            let next = Batch { records, ..Batch::default() };
+            let batch = std::mem::replace(&mut self.batch, next);
+            self.sender.blocking_send(Ok(Batch { input_bytes, ..batch })).map_err(|_| Stopped)?;
         }
         if self.stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(()) }
     }
@@ -202,6 +213,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::input::Item;
     use crate::key::{KeyMaker, KeySpec};
     use crate::reason::Kind;
 
@@ -211,22 +223,36 @@ mod tests {
     }
 
     fn start_with(files: &[PathBuf], format: Format, signals: Signals) -> Reader {
-        let shaper = Shaper::new(format, KeyMaker::new(KeySpec::parse("const:k").unwrap()));
-        Reader::start(Sources::check(files).unwrap(), shaper, signals).unwrap()
+        let shaper = Shaper::new(format, KeyMaker::new(KeySpec::parse("const:k").unwrap(), blocks()));
+        Reader::start(Sources::check(files).unwrap(), shaper, blocks(), signals).unwrap()
+    }
+
+    fn blocks() -> Blocks {
+        Blocks::new(1 << 20)
+    }
+
+    /// All of it, in order.
+    fn items(batch: Batch) -> Vec<Item> {
+        let mut items: Vec<Item> =
+            batch.records.into_iter().map(|(record, origin)| Item { origin, record: Ok(record) }).collect();
+        for (index, (before, origin, bad)) in batch.bad.into_iter().enumerate() {
+            items.insert(before + index, Item { origin, record: Err(bad) });
+        }
+        items
     }
 
     async fn read(mut reader: Reader) -> (Vec<Item>, u64, Option<String>) {
-        let (mut items, mut bytes) = (Vec::new(), 0);
+        let (mut all, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = reader.next().await {
             match batch {
                 Ok(batch) => {
                     bytes += batch.input_bytes;
-                    items.extend(batch.items);
+                    all.extend(items(batch));
                 }
-                Err(problem) => return (items, bytes, Some(problem)),
+                Err(problem) => return (all, bytes, Some(problem)),
             }
         }
-        (items, bytes, None)
+        (all, bytes, None)
     }
 
     fn file(dir: &tempfile::TempDir, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -249,6 +275,23 @@ mod tests {
         let seen: Vec<_> =
             items.iter().map(|item| (item.origin.file, item.origin.line, text(item))).collect();
         assert_eq!(seen, [(0, 1, &b"one"[..]), (0, 2, b"two"), (2, 1, b"three")]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_knows_where_its_bad_records_stand() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [file(&dir, "a", "nope\n1\n2\nnope\nnope\n3\n")];
+        let mut batch = start(&files, Format::Ndjson).next().await.unwrap().unwrap();
+        let places = |batch: &Batch| -> Vec<(usize, u64)> {
+            batch.bad.iter().map(|(before, origin, _)| (*before, origin.line)).collect()
+        };
+        assert_eq!(places(&batch), [(0, 1), (2, 4), (2, 5)]);
+        assert_eq!((batch.len(), batch.last().unwrap().line), (6, 6));
+        batch.cut_after_bad(1);
+        assert_eq!((batch.len(), batch.last().unwrap().line), (4, 4), "what stands before it is left");
+        batch.cut_after_bad(0);
+        assert_eq!((batch.len(), batch.last().unwrap().line), (1, 1));
+        assert_eq!(Batch::default().last(), None);
     }
 
     #[tokio::test]
@@ -287,8 +330,8 @@ mod tests {
         let sources = Sources::check(&files).unwrap();
         std::fs::remove_file(&files[1]).unwrap();
         let (_, signals) = Signals::manual();
-        let shaper = Shaper::new(Format::Lines, KeyMaker::new(KeySpec::Random));
-        let (items, _, problem) = read(Reader::start(sources, shaper, signals).unwrap()).await;
+        let shaper = Shaper::new(Format::Lines, KeyMaker::new(KeySpec::Random, Blocks::new(0)));
+        let (items, _, problem) = read(Reader::start(sources, shaper, blocks(), signals).unwrap()).await;
         assert_eq!(items.len(), 1, "what came before it was read");
         let problem = problem.unwrap();
         assert!(
@@ -304,9 +347,9 @@ mod tests {
         let mut reader = start(&files, Format::Lines);
         let mut records = 0;
         while let Some(batch) = reader.next().await {
-            let items = batch.unwrap().items;
-            assert!(items.len() <= BATCH_ITEMS_MAX, "{} records in a batch", items.len());
-            records += items.len();
+            let batch = batch.unwrap();
+            assert!(batch.len() <= BATCH_ITEMS_MAX, "{} records in a batch", batch.len());
+            records += batch.len();
         }
         assert_eq!(records, 300_000);
     }
@@ -335,7 +378,7 @@ mod tests {
         let (stop, signals) = Signals::manual();
         let mut reader = start_with(&[pipe], Format::Lines, signals);
         let batch = reader.next().await.unwrap().unwrap();
-        assert_eq!(batch.items.len(), 2, "complete lines do not wait for the next ones");
+        assert_eq!(batch.len(), 2, "complete lines do not wait for the next ones");
         stop.send(Stop::Drain).unwrap();
         assert!(reader.next().await.is_none(), "half a line is no record");
     }

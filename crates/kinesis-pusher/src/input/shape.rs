@@ -106,12 +106,13 @@ pub(crate) fn json_problem(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::Blocks;
     use crate::key::KeySpec;
 
     const ORIGIN: Origin = Origin { file: 0, line: 7 };
 
     fn shape(format: Format, key: &str, line: &'static [u8]) -> Option<Item> {
-        let keys = KeyMaker::new(KeySpec::parse(key).expect("a form of key"));
+        let keys = KeyMaker::new(KeySpec::parse(key).expect("a form of key"), Blocks::new(0));
         Shaper::new(format, keys).line(ORIGIN, Line::Whole(Bytes::from_static(line)))
     }
 
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_key_counts_against_the_largest_record() {
-        let keys = || KeyMaker::new(KeySpec::parse("const:key").unwrap());
+        let keys = || KeyMaker::new(KeySpec::parse("const:key").unwrap(), Blocks::new(0));
         let data = Bytes::from(vec![b'x'; RECORD_BYTES_MAX_CEILING - 3]);
         let item = Shaper::new(Format::Raw, keys()).file(ORIGIN, data.clone());
         assert!(item.record.is_ok(), "data and key are exactly the largest record");
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_line_larger_than_any_record_says_how_large_and_what_is_kept() {
-        let keys = KeyMaker::new(KeySpec::Random);
+        let keys = KeyMaker::new(KeySpec::Random, Blocks::new(0));
         let line = Line::Oversize { head: Bytes::from_static(b"abc"), bytes: 20 << 20 };
         let item = Shaper::new(Format::Lines, keys).line(ORIGIN, line).expect("an item");
         let bad = item.record.expect_err("a bad record");

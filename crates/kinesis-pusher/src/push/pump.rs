@@ -8,7 +8,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::cli::write_duration;
 use crate::destination::{Destination, Refused};
-use crate::input::{Batch, Item, Origin, Reader};
+use crate::input::{Batch, Origin, Reader};
 use crate::ledger::Ledger;
 use crate::output;
 use crate::progress::Progress;
@@ -81,7 +81,7 @@ impl<'d, D: Destination> Pump<'d, D> {
         let destination = self.destination;
         let ending = self.feed(&mut reader).await;
         if self.forced {
-            reader.into_rest().into_iter().for_each(|batch| self.hand_back(batch));
+            reader.into_rest().iter().for_each(|batch| self.hand_back(batch));
         } else {
             tokio::select! {
                 biased;
@@ -117,25 +117,22 @@ impl<'d, D: Destination> Pump<'d, D> {
         }
     }
 
-    async fn feed_batch(&mut self, batch: Batch) {
+    async fn feed_batch(&mut self, mut batch: Batch) {
         self.ledger.read_bytes(batch.input_bytes);
-        let mut records = Vec::with_capacity(batch.items.len());
-        for Item { origin, record } in batch.items {
-            self.ledger.read_record(origin);
-            match record {
-                Ok(record) => {
-                    if let Some(fingerprints) = &mut self.fingerprints {
-                        fingerprints.read_in(&record);
-                    }
-                    records.push((record, origin));
-                }
-                Err(bad) => self.ledger.bad(origin, &bad),
-            }
-            if self.ledger.must_stop() {
-                break;
-            }
+        let ledger = &mut self.ledger;
+        let end = batch.bad.iter().position(|(_, origin, bad)| {
+            ledger.bad(*origin, bad);
+            ledger.must_stop()
+        });
+        if let Some(end) = end {
+            // What comes after the end of the reading counts as never read.
+            batch.cut_after_bad(end);
         }
-        self.send(records).await;
+        ledger.read_records(batch.len(), batch.last());
+        if let Some(fingerprints) = &mut self.fingerprints {
+            batch.records.iter().for_each(|(record, _)| fingerprints.read_in(record));
+        }
+        self.send(batch.records).await;
     }
 
     async fn send(&mut self, mut records: Vec<(Record, Origin)>) {
@@ -197,14 +194,14 @@ impl<'d, D: Destination> Pump<'d, D> {
     }
 
     /// Accounts for what was read and will not be sent.
-    fn hand_back(&mut self, batch: Batch) {
+    fn hand_back(&mut self, batch: &Batch) {
         self.ledger.read_bytes(batch.input_bytes);
-        for Item { origin, record } in batch.items {
-            self.ledger.read_record(origin);
-            match record {
-                Ok(record) => self.ledger.undelivered(origin, &record),
-                Err(bad) => self.ledger.bad(origin, &bad),
-            }
+        self.ledger.read_records(batch.len(), batch.last());
+        for (record, origin) in &batch.records {
+            self.ledger.undelivered(*origin, record);
+        }
+        for (_, origin, bad) in &batch.bad {
+            self.ledger.bad(*origin, bad);
         }
     }
 
