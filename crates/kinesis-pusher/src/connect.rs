@@ -4,7 +4,7 @@ use aws_types::region::Region;
 use kinesis_batcher_core::ShardMap;
 use kinesis_batcher_tokio::{
     AwsOptions, AwsTransport, ConnectError, Credentials, Producer, ProducerBuilder, SdkConfig,
-    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, connectivity,
+    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, Wire, connectivity,
 };
 
 use crate::cli::Target;
@@ -14,7 +14,7 @@ use crate::exit::StartError;
 /// the AWS files.
 pub(crate) fn producer(target: &Target) -> ProducerBuilder {
     let Target { endpoint_url, region, profile, .. } = target;
-    let mut builder = Producer::builder(stream(target));
+    let mut builder = Producer::builder(stream(target)).wire(Wire::Direct);
     if let Some(url) = endpoint_url {
         builder = builder.endpoint_url(url);
     }
@@ -36,7 +36,7 @@ pub(crate) fn local_producer(stream: &str, endpoint_url: &str) -> ProducerBuilde
         .endpoint_url(endpoint_url)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build();
-    Producer::builder(stream).sdk_config(config)
+    Producer::builder(stream).sdk_config(config).wire(Wire::Direct)
 }
 
 /// What the service says of the target's stream.
