@@ -39,6 +39,12 @@ impl<T> Answered<T> {
         let digest = outcome.as_ref().ok().and_then(|response| digest(now, &request, &response.outcomes));
         Self { request, outcome, digest }
     }
+
+    /// Why the request came to nothing, if it did.
+    #[must_use]
+    pub fn error(&self) -> Option<&RequestError> {
+        self.outcome.as_ref().err()
+    }
 }
 
 /// `None` unless every record was stored.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use futures_channel::oneshot;
-use kinesis_batcher_core::{Record, Request};
+use kinesis_batcher_core::{Delivered, Record, Request};
 
-use crate::record::Completion;
+use crate::record::{Completion, CompletionHandler};
 use crate::request_task;
 use crate::shared::Shared;
 use crate::tag::{DeliveryResult, Reply, Tag};
@@ -19,6 +19,8 @@ use crate::watchers::Returned;
 #[derive(Default)]
 pub(crate) struct Effects {
     pub(crate) requests: Vec<Request<Tag>>,
+    /// The records of a request of which every one was stored.
+    pub(crate) delivered: Option<Delivered<Tag>>,
     pub(crate) deliveries: Vec<(oneshot::Sender<DeliveryResult>, DeliveryResult)>,
     pub(crate) completions: Vec<Completion>,
     /// Records that failed and that nobody asked about.
@@ -41,28 +43,52 @@ impl Effects {
     }
 
     /// Does it all. Requests go first: the rest can wait while they are on the wire.
-    pub(crate) fn run(self, shared: &Arc<Shared>) {
+    pub(crate) fn run(mut self, shared: &Arc<Shared>) {
         for request in self.requests {
             request_task::spawn(shared, request);
         }
         if self.stop {
             shared.stop.raise();
         }
-        for (sender, result) in self.deliveries {
-            // Whoever sent it may have let the delivery go; then nobody asks.
-            drop(sender.send(result));
+        let handler = shared.on_completion.as_ref();
+        if let Some(delivered) = &mut self.delivered {
+            delivered.tell(|tag, receipt| {
+                let (reply, epoch) = tag.into_parts();
+                self.returned.add(epoch);
+                match reply {
+                    Reply::Delivery(sender) => tell_sender(sender, Ok(receipt)),
+                    Reply::Handler(tag) => tell_handler(handler, || Completion::Delivered { tag, receipt }),
+                }
+            });
         }
-        if let Some(handler) = &shared.on_completion {
-            for completion in self.completions {
-                // A handler that panics must not cost the others their completions. The panic hook has told it.
-                drop(catch_unwind(AssertUnwindSafe(|| handler.call(completion))));
-            }
+        for (sender, result) in self.deliveries {
+            tell_sender(sender, result);
+        }
+        for completion in self.completions {
+            tell_handler(handler, || completion);
         }
         drop(self.unclaimed);
         self.wakers.into_iter().for_each(Waker::wake);
         self.troubles.into_iter().for_each(Trouble::tell);
         if !self.returned.is_empty() {
-            shared.change(|state, _, effects| state.told(self.returned, effects));
+            shared.change(|state, _, effects| {
+                state.told(self.returned, effects);
+                if let Some(told) = self.delivered {
+                    state.batcher.take_back(told);
+                }
+            });
         }
+    }
+}
+
+fn tell_sender(sender: oneshot::Sender<DeliveryResult>, result: DeliveryResult) {
+    // Whoever sent it may have let the delivery go; then nobody asks.
+    drop(sender.send(result));
+}
+
+fn tell_handler(handler: Option<&CompletionHandler>, completion: impl FnOnce() -> Completion) {
+    if let Some(handler) = handler {
+        // A handler that panics must not cost the others their completions. The panic hook has told it.
+        drop(catch_unwind(AssertUnwindSafe(|| handler.call(completion()))));
     }
 }

@@ -22,7 +22,7 @@ impl Observer {
     /// As [`Producer::snapshot`].
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.shared.timestamp(self.shared.runtime.now());
+        let now = self.shared.now();
         self.shared.lock().snapshot(now)
     }
 

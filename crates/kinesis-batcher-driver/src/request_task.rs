@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kinesis_batcher_core::{Request, RequestError, Response};
 use tracing::{Instrument, debug_span, field};
 
+use crate::effects::Effects;
 use crate::guarded::{Interrupted, guarded};
 use crate::shared::Shared;
 use crate::tag::Tag;
@@ -56,9 +57,7 @@ impl InFlight {
 
     fn answer(&mut self, outcome: Result<Response, RequestError>) {
         let Some(request) = self.request.take() else { return };
-        let ((), mut effects) = self.shared.change_and_defer(|state, now, effects| {
-            state.handle_response(now, request.into_request(), outcome, effects);
-        });
+        let mut effects = settle(&self.shared, request, outcome);
         self.request = effects.requests.pop().map(PutRecords::new);
         effects.run(&self.shared);
     }
@@ -69,10 +68,17 @@ impl Drop for InFlight {
         // Left when the runtime dropped the task; if that is its end, the guards of the other tasks tell.
         let Some(request) = self.request.take() else { return };
         let error = RequestError::outcome_unknown("the task that sent it was dropped");
-        self.shared.change(|state, now, effects| {
-            state.handle_response(now, request.into_request(), Err(error), effects);
-        });
+        settle(&self.shared, request, Err(error)).run(&self.shared);
     }
+}
+
+/// Gives a request back to the core. The outcome is read through before the lock is taken.
+fn settle(shared: &Shared, request: PutRecords, outcome: Result<Response, RequestError>) -> Effects {
+    let now = shared.now();
+    let answered = request.into_request().answered(now, outcome);
+    let ((), effects) =
+        shared.change_at_and_defer(now, |state, now, effects| state.handle_answer(now, answered, effects));
+    effects
 }
 
 fn outcome_unknown(interrupted: Interrupted) -> RequestError {

@@ -55,19 +55,20 @@ impl Shared {
         self: &Arc<Self>,
         change: impl FnOnce(&mut State, Timestamp, &mut Effects) -> R,
     ) -> R {
-        let (result, effects) = self.change_and_defer(change);
+        // The clock is the runtime's code, so it is read before the lock is taken. Threads may then come in the
+        // wrong order; the core does not let time step back.
+        let (result, effects) = self.change_at_and_defer(self.now(), change);
         effects.run(self);
         result
     }
 
-    /// As [`change`](Self::change), with the effects left to the caller, who must run them.
-    pub(crate) fn change_and_defer<R>(
+    /// As [`change`](Self::change), at a time that was read just before, and with the effects left to the caller, who
+    /// must run them.
+    pub(crate) fn change_at_and_defer<R>(
         &self,
+        now: Timestamp,
         change: impl FnOnce(&mut State, Timestamp, &mut Effects) -> R,
     ) -> (R, Effects) {
-        // The clock is the runtime's code, so it is read before the lock is taken. Threads may then come in the
-        // wrong order; the core does not let time step back.
-        let now = self.timestamp(self.runtime.now());
         let mut effects = Effects::default();
         let mut state = self.lock();
         let result = change(&mut state, now, &mut effects);
@@ -80,6 +81,11 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock is a bug in the core. Going on serves those who wait better than a second panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runtime's time; never ask under the lock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.timestamp(self.runtime.now())
     }
 
     pub(crate) fn timestamp(&self, instant: Instant) -> Timestamp {

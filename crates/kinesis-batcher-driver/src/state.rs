@@ -4,9 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::task::Waker;
 
-use kinesis_batcher_core::{
-    Batcher, Event, FailureReason, PushErrorReason, Request, RequestError, Response, ShardMap, Timestamp,
-};
+use kinesis_batcher_core::{Answered, Batcher, Event, FailureReason, PushErrorReason, ShardMap, Timestamp};
 
 use crate::close::CloseReport;
 use crate::effects::Effects;
@@ -89,18 +87,12 @@ impl State {
         self.waiters.give_up(ticket)
     }
 
-    pub(crate) fn handle_response(
-        &mut self,
-        now: Timestamp,
-        request: Request<Tag>,
-        outcome: Result<Response, RequestError>,
-        effects: &mut Effects,
-    ) {
-        if let Err(error) = &outcome {
+    pub(crate) fn handle_answer(&mut self, now: Timestamp, answered: Answered<Tag>, effects: &mut Effects) {
+        if let Some(error) = answered.error() {
             effects.troubles.extend(self.troubles.request_failed(now, error));
         }
         let throttled_before = self.batcher.stats().records_throttled;
-        self.batcher.handle_response(now, request, outcome);
+        effects.delivered = self.batcher.handle_answer(now, answered);
         let throttled = self.batcher.stats().records_throttled - throttled_before;
         effects.troubles.extend(self.troubles.throttled(now, throttled));
     }

@@ -18,8 +18,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use kinesis_batcher_driver::{
-    AsyncTimer, BoxFuture, Config, DescribeError, Producer, PutRecords, Record, RecordOutcome, RequestError,
-    Response, Runtime, ServiceError, ShardMap, Transport,
+    AsyncTimer, BoxFuture, Config, DescribeError, Producer, ProducerBuilder, PutRecords, Record,
+    RecordOutcome, RequestError, Response, Runtime, ServiceError, ShardMap, Transport,
 };
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
@@ -129,8 +129,9 @@ impl Drop for Timer {
     }
 }
 
-/// Answers after other threads had a turn. Some requests fail, some are answered in part.
+/// Answers after other threads had a turn. Unless it is reliable, some requests fail and some are answered in part.
 struct Service {
+    reliable: bool,
     calls: AtomicUsize,
     stored: AtomicUsize,
 }
@@ -139,7 +140,7 @@ impl Transport for Service {
     fn put_records<'a>(&'a self, request: &'a PutRecords) -> BoxFuture<'a, Result<Response, RequestError>> {
         Box::pin(async move {
             shuttle::future::yield_now().await;
-            let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            let call = if self.reliable { 0 } else { self.calls.fetch_add(1, Ordering::SeqCst) };
             if call % 4 == 1 {
                 return Err(RequestError::outcome_unknown("told to fail"));
             }
@@ -169,9 +170,13 @@ struct World {
 impl World {
     /// A producer with room for two records, so that senders wait for each other.
     fn new() -> Self {
+        Self::start(Producer::builder(), false)
+    }
+
+    fn start(builder: ProducerBuilder, reliable: bool) -> Self {
         let clock = Arc::new(Clock::default());
         let runtime = Arc::new(Threads { clock: Arc::clone(&clock), start: Instant::now() });
-        let service = Arc::new(Service { calls: AtomicUsize::new(0), stored: AtomicUsize::new(0) });
+        let service = Arc::new(Service { reliable, calls: AtomicUsize::new(0), stored: AtomicUsize::new(0) });
         let config = Config::builder()
             .linger(Duration::from_millis(1))
             .in_flight_requests_max(2)
@@ -180,8 +185,7 @@ impl World {
             .unwrap();
         let transport = Arc::<Service>::clone(&service);
         let shards = ShardMap::uniform(std::num::NonZeroU32::MIN);
-        let producer =
-            Producer::builder().config(config).refresh_interval(None).start(runtime, transport, shards);
+        let producer = builder.config(config).refresh_interval(None).start(runtime, transport, shards);
         let ticking = thread::spawn({
             let clock = Arc::clone(&clock);
             move || clock.run()
@@ -259,6 +263,36 @@ fn a_flush_ends_when_what_was_sent_before_it_has_come_back() {
         other.join().unwrap();
         let (delivered, _) = world.close();
         assert_eq!(delivered, 3);
+    });
+}
+
+#[test]
+fn flush_and_close_end_after_the_handler_was_told_of_requests_that_were_stored_whole() {
+    check(|| {
+        let told = Arc::new(AtomicUsize::new(0));
+        let builder = Producer::builder().on_completion({
+            let told = Arc::clone(&told);
+            move |completion| {
+                told.fetch_add(completion.tag() as usize, Ordering::SeqCst);
+            }
+        });
+        let world = World::start(builder, true);
+        let producer = world.producer.clone();
+        let other = thread::spawn(move || {
+            block_on(producer.send_all((0..3).map(|_| (record(), 1)))).unwrap();
+        });
+        block_on(async {
+            world.producer.send_and_forget((record(), 100)).await.unwrap();
+            world.producer.flush().await.unwrap();
+        });
+        assert!(told.load(Ordering::SeqCst) >= 100, "a flush ends after the handler was told");
+        other.join().unwrap();
+        let (delivered, _) = world.close();
+        assert_eq!(
+            (delivered, told.load(Ordering::SeqCst)),
+            (4, 103),
+            "so does a close, and nothing is told twice"
+        );
     });
 }
 
