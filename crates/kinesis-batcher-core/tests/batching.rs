@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::{World, key_for, millis, record};
-use kinesis_batcher_core::{Config, HashKey, PushErrorReason, Record, ShardLimit, ShardMap};
+use kinesis_batcher_core::{
+    Batcher, Config, HashKey, PushErrorReason, Record, ShardLimit, ShardMap, Timestamp,
+};
 
 fn unlimited() -> kinesis_batcher_core::ConfigBuilder {
     Config::builder().shard_limit(ShardLimit::Off)
@@ -24,6 +26,35 @@ fn five_hundred_records_go_at_once_and_never_five_hundred_and_one() {
     assert_eq!(world.request_sizes(), [500], "the one left over lingers");
     world.run_until_done();
     assert_eq!(world.request_sizes(), [500, 1]);
+}
+
+#[test]
+fn records_pushed_together_fare_as_if_pushed_one_by_one() {
+    let config = unlimited().buffer_records_max(700).build().unwrap();
+    let batcher =
+        || Batcher::new(config.clone(), ShardMap::uniform(NonZeroU32::new(4).unwrap()), 1, Timestamp::ZERO);
+    let records = || (0..800_u64).map(|tag| (record(tag, &format!("k{}", tag % 300), 10), tag));
+    let now = Timestamp::from_millis(5);
+
+    let mut one_by_one = batcher();
+    let refused_tag =
+        records().find_map(|(record, tag)| one_by_one.push(now, record, tag).err()).unwrap().tag;
+    let mut together = batcher();
+    let mut rest = records();
+    let refused = together.push_all(now, &mut rest).unwrap_err();
+    assert_eq!((refused.reason.is_full(), refused.tag), (true, refused_tag), "the same record finds no room");
+    assert_eq!(rest.next().map(|(_, tag)| tag), Some(refused_tag + 1), "those behind it are not touched");
+
+    assert_eq!(together.stats(), one_by_one.stats());
+    assert_eq!(together.poll_timeout(), one_by_one.poll_timeout());
+    let data = |batcher: &mut Batcher<u64>| {
+        let request = batcher.poll_request().unwrap();
+        request
+            .records()
+            .map(|record| (record.partition_key().unwrap().to_owned(), record.data().clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(data(&mut together), data(&mut one_by_one));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::record::{Completion, CompletionHandler};
 use crate::request_task;
 use crate::shared::Shared;
 use crate::tag::{DeliveryResult, Reply, Tag};
+use crate::tellings::Telling;
 use crate::trouble::Trouble;
 use crate::watchers::Returned;
 
@@ -70,13 +71,11 @@ impl Effects {
         drop(self.unclaimed);
         self.wakers.into_iter().for_each(Waker::wake);
         self.troubles.into_iter().for_each(Trouble::tell);
-        if !self.returned.is_empty() {
-            shared.change(|state, _, effects| {
-                state.told(self.returned, effects);
-                if let Some(told) = self.delivered {
-                    state.batcher.take_back(told);
-                }
-            });
+        if !self.returned.is_empty()
+            && shared.tellings.leave(Telling { returned: self.returned, emptied: self.delivered })
+        {
+            // Whatever is changed, tellings are counted.
+            shared.change(|_, _, _| ());
         }
     }
 }

@@ -27,9 +27,9 @@ impl Epochs {
         (self.oldest + self.held.len() as u64 - 1) as u32
     }
 
-    /// A record of the present epoch was accepted.
-    pub(crate) fn enter(&mut self) {
-        *self.held.back_mut().expect("the present epoch is always kept") += 1;
+    /// So many records of the present epoch were accepted.
+    pub(crate) fn enter(&mut self, records: u64) {
+        *self.held.back_mut().expect("the present epoch is always kept") += records;
     }
 
     /// So many records of this epoch came back. True when flushes may have ended by it.
@@ -43,6 +43,11 @@ impl Epochs {
     /// Whether no record is held.
     pub(crate) fn is_empty(&self) -> bool {
         self.held.len() == 1 && self.held.front() == Some(&0)
+    }
+
+    /// Whether a record of an epoch that a flush has ended is held.
+    pub(crate) fn is_past_held(&self) -> bool {
+        self.held.len() > 1
     }
 
     /// Ends the present epoch. What to wait for; `None` when nothing is held.
@@ -91,12 +96,12 @@ mod tests {
     fn a_flush_waits_for_earlier_records_and_not_for_later_ones() {
         let mut epochs = Epochs::new();
         let first = epochs.present();
-        epochs.enter();
-        epochs.enter();
+        epochs.enter(1);
+        epochs.enter(1);
         let flush = epochs.end_present().expect("two records are held");
         let second = epochs.present();
         assert_ne!(first, second);
-        epochs.enter();
+        epochs.enter(1);
         assert!(!epochs.leave(first, 1));
         assert!(!epochs.is_over(flush));
         assert!(epochs.leave(first, 1));
@@ -107,10 +112,10 @@ mod tests {
     fn records_that_come_back_out_of_order_hold_up_only_their_own_flush() {
         let mut epochs = Epochs::new();
         let first = epochs.present();
-        epochs.enter();
+        epochs.enter(1);
         let flush_1 = epochs.end_present().expect("one record is held");
         let second = epochs.present();
-        epochs.enter();
+        epochs.enter(1);
         let flush_2 = epochs.end_present().expect("two records are held");
         assert!(!epochs.leave(second, 1));
         assert!(!epochs.is_over(flush_2), "the first record is older than the second flush");
@@ -122,7 +127,7 @@ mod tests {
     fn flushing_again_and_again_with_nothing_in_between_keeps_one_epoch() {
         let mut epochs = Epochs::new();
         assert_eq!(epochs.end_present(), None);
-        epochs.enter();
+        epochs.enter(1);
         let flush = epochs.end_present();
         for _ in 0..1_000 {
             assert_eq!(epochs.end_present(), flush);

@@ -87,6 +87,7 @@ mod snapshot;
 mod state;
 mod sync;
 mod tag;
+mod tellings;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;

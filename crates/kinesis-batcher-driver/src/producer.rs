@@ -1,6 +1,5 @@
 //! The handle that programs hold.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +121,7 @@ impl Producer {
         I::Item: Into<TaggedRecord>,
     {
         // Collected first: an iterator is somebody's code, and hashes keys as it goes.
-        SendAll::new(self, records.into_iter().map(Into::into).collect::<VecDeque<_>>())
+        SendAll::new(self, records.into_iter().map(Into::into).collect())
     }
 
     /// A [`Sink`](futures_sink::Sink) of records that sends like [`send_and_forget`](Self::send_and_forget).

@@ -1,6 +1,5 @@
 //! The futures of `send`, `send_and_forget` and `send_all`.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -69,25 +68,21 @@ pub struct SendAll<'a> {
     /// The first record that found no room, if one did.
     admission: Option<Admitting<'a>>,
     producer: &'a Producer,
-    rest: VecDeque<TaggedRecord>,
+    rest: std::vec::IntoIter<TaggedRecord>,
 }
 
 impl<'a> SendAll<'a> {
-    pub(crate) fn new(producer: &'a Producer, records: VecDeque<TaggedRecord>) -> Self {
-        Self { admission: None, producer, rest: records }
+    pub(crate) fn new(producer: &'a Producer, records: Vec<TaggedRecord>) -> Self {
+        Self { admission: None, producer, rest: records.into_iter() }
     }
 
     /// Offers records until one is refused, a number of them under each hold of the lock.
     fn offer_rest(&mut self) -> Result<(), Refused> {
         let rest = &mut self.rest;
-        while !rest.is_empty() {
-            self.producer.shared().change(|state, now, _| {
-                for _ in 0..HOLD_RECORDS {
-                    let Some(TaggedRecord { record, tag }) = rest.pop_front() else { break };
-                    state.offer(now, Parcel { record, reply: Reply::Handler(tag) })?;
-                }
-                Ok(())
-            })?;
+        while rest.len() > 0 {
+            self.producer
+                .shared()
+                .change(|state, now, _| state.offer_all(now, rest.by_ref().take(HOLD_RECORDS)))?;
         }
         Ok(())
     }
@@ -102,7 +97,7 @@ impl Future for SendAll<'_> {
                 let answer = ready!(admission.poll(cx));
                 self.admission = None;
                 if let Err(refused) = answer {
-                    let rest = std::mem::take(&mut self.rest).into();
+                    let rest = std::mem::take(&mut self.rest).collect();
                     return Poll::Ready(Err(SendAllError { refused, rest }));
                 }
             }

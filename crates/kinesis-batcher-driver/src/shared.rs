@@ -12,11 +12,14 @@ use crate::runtime::Runtime;
 use crate::signal::Signal;
 use crate::state::State;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::tellings::Tellings;
 use crate::transport::Transport;
 
 /// The state behind its lock, and what needs none.
 pub(crate) struct Shared {
     state: Mutex<State>,
+    /// What the state has not heard of yet.
+    pub(crate) tellings: Tellings,
     /// Tells requests and refreshes under way to stop: the last deadline is over, or nothing waits for them.
     pub(crate) stop: Signal,
     pub(crate) runtime: Arc<dyn Runtime>,
@@ -40,6 +43,7 @@ impl Shared {
         let batcher = Batcher::new(config.clone(), shards, random_seed(), Timestamp::ZERO);
         Self {
             state: Mutex::new(State::new(batcher, on_completion.is_some())),
+            tellings: Tellings::default(),
             stop: Signal::default(),
             epoch: runtime.now(),
             runtime,
@@ -72,6 +76,7 @@ impl Shared {
         let mut effects = Effects::default();
         let mut state = self.lock();
         let result = change(&mut state, now, &mut effects);
+        state.count_told(&self.tellings, &mut effects);
         state.pump(now, &mut effects);
         drop(state);
         (result, effects)

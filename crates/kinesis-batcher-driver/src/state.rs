@@ -4,17 +4,20 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::task::Waker;
 
-use kinesis_batcher_core::{Answered, Batcher, Event, FailureReason, PushErrorReason, ShardMap, Timestamp};
+use kinesis_batcher_core::{
+    Answered, Batcher, Event, FailureReason, PushError, PushErrorReason, ShardMap, Timestamp,
+};
 
 use crate::close::CloseReport;
 use crate::effects::Effects;
 use crate::error::DeliveryError;
-use crate::record::Completion;
+use crate::record::{Completion, TaggedRecord};
 use crate::snapshot::{ShardMapStatus, Snapshot};
 use crate::tag::{Reply, Tag};
+use crate::tellings::{Telling, Tellings};
 use crate::trouble::Troubles;
 use crate::waiters::{Line, Parcel, Refused, Ticket, Waiters};
-use crate::watchers::{Returned, Watchers};
+use crate::watchers::Watchers;
 
 /// The core and all who wait for something of it.
 ///
@@ -37,6 +40,8 @@ pub(crate) struct State {
     /// How many there were.
     pub(crate) undelivered_count: u64,
     tells_completions: bool,
+    /// Empty; kept for its memory.
+    told: Vec<Telling>,
     has_room: bool,
     /// Nothing more is sent: aborted, or drained.
     pub(crate) stopping: bool,
@@ -59,6 +64,7 @@ impl State {
             undelivered: None,
             undelivered_count: 0,
             tells_completions,
+            told: Vec::new(),
             has_room: false,
             stopping: false,
             drained: false,
@@ -73,6 +79,28 @@ impl State {
             Some(reason) if !self.batcher.is_closed() => Err(Refused { reason, parcel }),
             _ => self.push(now, parcel),
         }
+    }
+
+    /// As [`offer`](Self::offer) for each of them, without a receipt, until one is refused.
+    pub(crate) fn offer_all(
+        &mut self,
+        now: Timestamp,
+        mut records: impl Iterator<Item = TaggedRecord>,
+    ) -> Result<(), Refused> {
+        if self.waiters.is_anybody_waiting() {
+            return records.try_for_each(|TaggedRecord { record, tag }| {
+                self.offer(now, Parcel { record, reply: Reply::Handler(tag) })
+            });
+        }
+        let epoch = self.watchers.epoch();
+        let mut offered = 0;
+        let records = records.map(|TaggedRecord { record, tag }| {
+            offered += 1;
+            (record, Tag::forget(epoch, tag))
+        });
+        let pushed = self.batcher.push_all(now, records);
+        self.watchers.accepted(offered - u64::from(pushed.is_err()));
+        pushed.map_err(refused)
     }
 
     /// Queues a record that [`offer`](Self::offer) refused for want of room.
@@ -145,9 +173,18 @@ impl State {
         }
     }
 
-    /// Those who wait for these records have been told what became of them.
-    pub(crate) fn told(&mut self, returned: Returned, effects: &mut Effects) {
-        effects.wakers.extend(self.watchers.told(returned));
+    /// Counts the records of which everybody was told.
+    pub(crate) fn count_told(&mut self, tellings: &Tellings, effects: &mut Effects) {
+        tellings.collect(self.watchers.is_any_waiting(), &mut self.told);
+        if self.told.is_empty() {
+            return;
+        }
+        for Telling { returned, emptied } in self.told.drain(..) {
+            effects.wakers.extend(self.watchers.told(returned));
+            if let Some(emptied) = emptied {
+                self.batcher.take_back(emptied);
+            }
+        }
         self.wake_closes_at_the_end(effects);
     }
 
@@ -288,16 +325,9 @@ impl State {
 
     fn push(&mut self, now: Timestamp, parcel: Parcel) -> Result<(), Refused> {
         let tag = Tag::new(parcel.reply, self.watchers.epoch());
-        match self.batcher.push(now, parcel.record, tag) {
-            Ok(()) => {
-                self.watchers.accepted();
-                Ok(())
-            }
-            Err(refused) => {
-                let (reply, _) = refused.tag.into_parts();
-                Err(Refused { reason: refused.reason, parcel: Parcel { record: refused.record, reply } })
-            }
-        }
+        self.batcher.push(now, parcel.record, tag).map_err(refused)?;
+        self.watchers.accepted(1);
+        Ok(())
     }
 
     /// Wakes the timer's task when it waits for longer than it should.
@@ -312,4 +342,9 @@ impl State {
             effects.wakers.push(waker);
         }
     }
+}
+
+fn refused(error: PushError<Tag>) -> Refused {
+    let (reply, _) = error.tag.into_parts();
+    Refused { reason: error.reason, parcel: Parcel { record: error.record, reply } }
 }

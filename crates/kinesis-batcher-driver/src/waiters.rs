@@ -60,6 +60,11 @@ pub(crate) struct Refused {
 }
 
 impl Waiters {
+    /// Whether any newcomer may have to queue.
+    pub(crate) fn is_anybody_waiting(&self) -> bool {
+        !self.whole_buffer.is_empty() || !self.shards.is_empty()
+    }
+
     /// Whether a newcomer with this hash key has to queue: somebody who came earlier waits for the same room.
     pub(crate) fn bars(&self, hash_key: HashKey, map: &ShardMap) -> Option<PushErrorReason> {
         if !self.whole_buffer.is_empty() {

@@ -14,6 +14,7 @@ pub(crate) struct Watchers {
     epochs: Epochs,
     wakers: BTreeMap<Watcher, Waker>,
     next: u64,
+    is_closing: bool,
 }
 
 /// Who waits, and for what.
@@ -29,7 +30,7 @@ pub(crate) struct Returned(Vec<(u32, u64)>);
 
 impl Watchers {
     pub(crate) fn new() -> Self {
-        Self { epochs: Epochs::new(), wakers: BTreeMap::new(), next: 0 }
+        Self { epochs: Epochs::new(), wakers: BTreeMap::new(), next: 0, is_closing: false }
     }
 
     /// The epoch for the next record's tag; [`accepted`](Self::accepted) follows if it gets in.
@@ -37,9 +38,9 @@ impl Watchers {
         self.epochs.present()
     }
 
-    /// A record of the present epoch got in.
-    pub(crate) fn accepted(&mut self) {
-        self.epochs.enter();
+    /// So many records of the present epoch got in.
+    pub(crate) fn accepted(&mut self, records: u64) {
+        self.epochs.enter(records);
     }
 
     /// Those who wait for these have been told. The wakers of flushes that end by it, to be woken outside the lock.
@@ -73,7 +74,13 @@ impl Watchers {
 
     /// One who waits for the end.
     pub(crate) fn new_close(&mut self) -> Watcher {
+        self.is_closing = true;
         self.new_watcher(FlushEpoch::NEVER)
+    }
+
+    /// Whether a flush or a close may be waiting.
+    pub(crate) fn is_any_waiting(&self) -> bool {
+        self.is_closing || self.epochs.is_past_held()
     }
 
     /// Whether what this flush waits for has come back.

@@ -62,7 +62,7 @@ impl<T> Batcher<T> {
             self.close_aggregate(lane);
             self.append(lane, Entry::new(record, tag, self.now, sequence));
         }
-        self.arm_expiry(lane);
+        self.arm_expiry_of_youngest(lane);
     }
 
     /// Ends a lane's aggregate, if it has one, and queues it.

@@ -113,14 +113,13 @@ impl<T> Batcher<T> {
                 limits.take(self.now, cost);
             }
             lane.queue.pop_front(&self.pool, bytes);
-            let entry = self.pool.remove(id);
-            let keeps_no_company = by_lane && matches!(entry.content, Content::Aggregate(_));
+            request.entries.push(self.pool.remove(id));
+            let entry = self.note_added(request, run, bytes);
             if by_lane {
                 keys.insert(entry.hash_key);
-            }
-            self.add_to(request, run, entry, bytes);
-            if keeps_no_company {
-                return Stop::LaneExhausted;
+                if matches!(entry.content, Content::Aggregate(_)) {
+                    return Stop::LaneExhausted;
+                }
             }
         }
     }
@@ -174,22 +173,25 @@ impl<T> Batcher<T> {
             let (lane, bytes) = (self.lane_of(entry.hash_key), entry.bytes());
             self.lanes.lane_mut(lane).held.add(entry.held());
             let mut run = Run { lane, ..Run::default() };
-            self.add_to(request, &mut run, entry, bytes);
+            request.entries.push(entry);
+            self.note_added(request, &mut run, bytes);
             self.close_run(request, run);
         }
     }
 
+    /// Counts the entry that was just put into the request. Put there first, it is moved once and not for every step.
     #[inline]
-    fn add_to(&self, request: &mut Request<T>, run: &mut Run, mut entry: Entry<T>, bytes: usize) {
+    fn note_added<'a>(&self, request: &'a mut Request<T>, run: &mut Run, bytes: usize) -> &'a Entry<T> {
+        request.bytes += bytes;
+        let entry = request.entries.last_mut().expect("it was just put there");
         entry.attempts += 1;
-        run.add(&entry, bytes);
+        run.add(entry, bytes);
         debug_assert!(
             self.config.attempts_max().is_none_or(|max| entry.attempts <= max),
             "I8: a record that was sent as often as allowed has failed"
         );
-        debug_assert!(self.is_ahead(&entry), "I11: what is sent is ahead of all others of its key");
-        request.bytes += bytes;
-        request.entries.push(entry);
+        debug_assert!(self.is_ahead(entry), "I11: what is sent is ahead of all others of its key");
+        entry
     }
 
     /// Notes which lane the last entries of the request came from.

@@ -133,6 +133,26 @@ impl<T> Batcher<T> {
     /// that was asked for; the batcher is closed.
     pub fn push(&mut self, now: Timestamp, record: Record, tag: T) -> Result<(), PushError<T>> {
         self.observe(now);
+        self.push_observed(record, tag)
+    }
+
+    /// As a [`push`](Self::push) for each, for less: takes records in until there are no more or one is refused. Those
+    /// behind that one are left to the iterator.
+    ///
+    /// # Errors
+    /// As for `push`, with the record that was refused.
+    pub fn push_all(
+        &mut self,
+        now: Timestamp,
+        records: impl IntoIterator<Item = (Record, T)>,
+    ) -> Result<(), PushError<T>> {
+        self.observe(now);
+        records.into_iter().try_for_each(|(record, tag)| self.push_observed(record, tag))
+    }
+
+    /// Takes a record in at the time that was observed last.
+    #[inline]
+    fn push_observed(&mut self, record: Record, tag: T) -> Result<(), PushError<T>> {
         let lane = self.lane_of(record.hash_key);
         match self.admit(&record, lane) {
             Ok(carriage) => {

@@ -24,6 +24,15 @@ impl<T> Batcher<T> {
         self.give_turns();
     }
 
+    /// As [`arm_expiry`](Self::arm_expiry), after a push: a record that is the youngest of all expires first in a lane
+    /// only if nothing in it expires yet.
+    #[inline]
+    pub(super) fn arm_expiry_of_youngest(&mut self, index: u32) {
+        if self.lanes.lane(index).expiry_at == Timestamp::MAX {
+            self.arm_expiry(index);
+        }
+    }
+
     /// Makes sure that the lane's oldest record will be seen when it expires.
     pub(super) fn arm_expiry(&mut self, index: u32) {
         let Some(time_to_live) = self.config.time_to_live() else { return };
