@@ -66,50 +66,50 @@ impl Transport for Nowhere {
 #[test]
 fn records_that_nobody_waits_for_cost_no_allocation_of_their_own() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let config = Config::builder().shard_limit(ShardLimit::Off).buffer_records_max(8_000);
+    for aggregation in [false, true] {
         for handler in [false, true] {
-            let mut builder =
-                kinesis_batcher_driver::Producer::builder().config(config.clone().build().unwrap());
-            if handler {
-                builder = builder.on_completion(drop);
-            }
-            let transport = Nowhere {
-                shard_id: "shardId-000000000000".into(),
-                sequence_number: "49545115243490985018280067714973144582180062593244200961".into(),
-            };
-            let shards = ShardMap::uniform(NonZeroU32::MIN);
-            let producer =
-                builder.start(Arc::new(TokioRuntime::current().unwrap()), Arc::new(transport), shards);
-
-            let all_at_once = || async {
-                for _ in 0..RECORDS / 500 {
-                    producer.send_all((0..500).map(|_| record())).await.unwrap();
-                }
-                producer.flush().await.unwrap();
-            };
-            let one_by_one = || async {
-                for _ in 0..RECORDS {
-                    producer.send_and_forget(record()).await.unwrap();
-                }
-                producer.flush().await.unwrap();
-            };
-            // The first time, buffers grow to their size.
-            all_at_once().await;
-            let a_record = allocations_of(all_at_once()).await as f64 / RECORDS as f64;
-            assert!(
-                a_record < 0.05,
-                "sent by the hundreds, a record costs {a_record} allocations (handler: {handler})"
-            );
-            let a_record = allocations_of(one_by_one()).await as f64 / RECORDS as f64;
-            assert!(
-                a_record < 0.05,
-                "sent by itself, a record costs {a_record} allocations (handler: {handler})"
-            );
-            let report = producer.close(Duration::from_secs(10)).await;
-            assert_eq!(report.delivered, 3 * RECORDS as u64);
+            runtime.block_on(check(aggregation, handler));
         }
-    });
+    }
+}
+
+async fn check(aggregation: bool, handler: bool) {
+    let config = Config::builder().shard_limit(ShardLimit::Off).buffer_records_max(8_000);
+    let config = config.aggregation(aggregation).build().unwrap();
+    let mut builder = kinesis_batcher_driver::Producer::builder().config(config);
+    if handler {
+        builder = builder.on_completion(drop);
+    }
+    let transport = Nowhere {
+        shard_id: "shardId-000000000000".into(),
+        sequence_number: "49545115243490985018280067714973144582180062593244200961".into(),
+    };
+    let shards = ShardMap::uniform(NonZeroU32::MIN);
+    let producer = builder.start(Arc::new(TokioRuntime::current().unwrap()), Arc::new(transport), shards);
+
+    let all_at_once = || async {
+        for _ in 0..RECORDS / 500 {
+            producer.send_all((0..500).map(|_| record())).await.unwrap();
+        }
+        producer.flush().await.unwrap();
+    };
+    let one_by_one = || async {
+        for _ in 0..RECORDS {
+            producer.send_and_forget(record()).await.unwrap();
+        }
+        producer.flush().await.unwrap();
+    };
+    // The first time, buffers grow to their size.
+    all_at_once().await;
+    let a_record = allocations_of(all_at_once()).await as f64 / RECORDS as f64;
+    let how = format!("aggregation: {aggregation}, handler: {handler}");
+    assert!(a_record < 0.05, "sent by the hundreds, a record costs {a_record} allocations ({how})");
+    let a_record = allocations_of(one_by_one()).await as f64 / RECORDS as f64;
+    assert!(a_record < 0.05, "sent by itself, a record costs {a_record} allocations ({how})");
+    let report = producer.close(Duration::from_secs(10)).await;
+    assert_eq!(report.delivered, 3 * RECORDS as u64);
+    let aggregates = producer.stats().kinesis_records_delivered;
+    assert_eq!(aggregates < report.delivered / 100, aggregation, "aggregates were sent where they should be");
 }
 
 async fn allocations_of(run: impl Future<Output = ()>) -> u64 {
