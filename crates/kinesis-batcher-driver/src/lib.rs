@@ -106,7 +106,7 @@ pub use flush::Flush;
 pub use futures_core::future::BoxFuture;
 #[doc(no_inline)]
 pub use kinesis_batcher_core::{
-    Bytes, Config, ConfigBuilder, ConfigError, ErrorClass, ErrorCode, Failure, FailureReason, HashKey,
+    AlreadyAggregated, Bytes, Config, ConfigBuilder, ConfigError, ErrorClass, ErrorCode, Failure, FailureReason, HashKey,
     Histogram, Histograms, Ordering, PartitionKey, PushErrorReason, Receipt, Record, RecordError,
     RecordOutcome, RequestError, RequestRecord, Response, SequenceNumber, ServiceError, Shard, ShardId,
     ShardLimit, ShardMap, ShardMapError, ShardStats, Stats, Timestamp,
