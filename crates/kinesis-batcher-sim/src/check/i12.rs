@@ -16,6 +16,7 @@ struct Counts {
     accepted: u64,
     refused: u64,
     delivered: u64,
+    recovered: u64,
     failed: u64,
     expired: u64,
     exhausted: u64,
@@ -75,6 +76,7 @@ impl Counts {
         match event {
             Event::Delivered { receipt, .. } => {
                 self.delivered += 1;
+                self.recovered += u64::from(receipt.attempts > 1);
                 self.possibly_duplicated += u64::from(receipt.possible_duplicate);
             }
             Event::Failed { failure, .. } => {
@@ -99,6 +101,7 @@ impl Counts {
             ("records_accepted", stats.records_accepted, self.accepted),
             ("records_refused", stats.records_refused, self.refused),
             ("records_delivered", stats.records_delivered, self.delivered),
+            ("records_recovered", stats.records_recovered, self.recovered),
             ("records_failed", stats.records_failed, self.failed),
             ("records_expired", stats.records_expired, self.expired),
             ("records_exhausted", stats.records_exhausted, self.exhausted),
