@@ -2,6 +2,8 @@ use core::fmt::{self, Write};
 
 use md5::{Digest, Md5};
 
+use crate::md5_lanes::short_md5s;
+
 /// The hash key that the service derives from a partition key: the MD5 of its UTF-8 bytes, read big-endian.
 ///
 /// A record belongs to the open shard whose hash-key range holds this, unless it has an explicit hash key.
@@ -12,6 +14,19 @@ use md5::{Digest, Md5};
 #[must_use]
 pub fn hash_key_of(partition_key: &str) -> u128 {
     u128::from_be_bytes(Md5::digest(partition_key).into())
+}
+
+/// The hash keys of several partition keys, in their order: what [`hash_key_of`] says of each. Keys of up to 55 bytes
+/// share vector instructions, eight at a time, where the processor has them (x86-64 and AArch64).
+///
+/// ```
+/// use kinesis_aggregation::{hash_key_of, hash_keys_of};
+///
+/// assert_eq!(hash_keys_of(["abcd", "ef"]), [hash_key_of("abcd"), hash_key_of("ef")]);
+/// ```
+#[must_use]
+pub fn hash_keys_of<const N: usize>(partition_keys: [impl AsRef<[u8]>; N]) -> [u128; N] {
+    short_md5s(partition_keys.each_ref().map(AsRef::as_ref)).map(u128::from_be_bytes)
 }
 
 /// An explicit hash key that is not a decimal number between 0 and 2¹²⁸ − 1.

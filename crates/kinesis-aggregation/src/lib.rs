@@ -95,7 +95,7 @@ pub use builder::{AggregateBuilder, Full};
 pub use damage::Damage;
 pub use decode::{Aggregate, Decoded, UserRecords, decode, decode_without_checksum};
 pub use format::{CHECKSUM_LEN, ENCODED_LEN_MAX, MAGIC, starts_with_magic};
-pub use hash_key::{InvalidExplicitHashKey, hash_key_of};
+pub use hash_key::{InvalidExplicitHashKey, hash_key_of, hash_keys_of};
 pub use seal::seal;
 pub use user_record::{Tag, Tags, UserRecord};
 

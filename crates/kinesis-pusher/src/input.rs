@@ -1,5 +1,6 @@
 //! Reading: from files and stdin to records with a key.
 
+mod batch;
 mod blocks;
 mod lines;
 mod reader;
@@ -7,9 +8,10 @@ mod shape;
 mod sources;
 
 use bytes::Bytes;
-use kinesis_batcher_core::Record;
+use kinesis_batcher_core::PartitionKey;
 use kinesis_batcher_core::limits::RECORD_BYTES_MAX_CEILING;
 
+pub(crate) use batch::{Batch, BatchBuilder};
 pub(crate) use blocks::Blocks;
 pub(crate) use reader::Reader;
 pub(crate) use shape::{Shaper, json_problem};
@@ -43,8 +45,15 @@ impl Origin {
 pub(crate) struct Item {
     /// Where it came from.
     pub(crate) origin: Origin,
-    /// The record, or why there is none.
-    pub(crate) record: Result<Record, BadRecord>,
+    /// What makes the record, or why there is none.
+    pub(crate) record: Result<Keyed, BadRecord>,
+}
+
+/// What makes a record, of a size that some stream takes.
+#[derive(Debug)]
+pub(crate) struct Keyed {
+    pub(crate) key: PartitionKey,
+    pub(crate) data: Bytes,
 }
 
 /// What was read and cannot be sent.
@@ -55,48 +64,6 @@ pub(crate) struct BadRecord {
     pub(crate) data: Bytes,
     /// How many bytes it has in the input, where `data` does not hold them all.
     pub(crate) truncated_from_bytes: Option<u64>,
-}
-
-/// What one read brought.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// The records, in order.
-    pub(crate) records: Vec<(Record, Origin)>,
-    /// What cannot be sent, in order, each with the number of records before it.
-    pub(crate) bad: Vec<(usize, Origin, BadRecord)>,
-    /// Bytes taken from the input for them, line ends included.
-    pub(crate) input_bytes: u64,
-}
-
-impl Batch {
-    /// Records and what is none.
-    pub(crate) fn len(&self) -> usize {
-        self.records.len() + self.bad.len()
-    }
-
-    /// Where its last record came from, or what is none.
-    pub(crate) fn last(&self) -> Option<Origin> {
-        let record = self.records.last().map(|(_, origin)| *origin);
-        let bad = self.bad.last().map(|(before, origin, _)| (*before, *origin));
-        match bad {
-            Some((before, origin)) if before == self.records.len() => Some(origin),
-            _ => record,
-        }
-    }
-
-    /// Adds what was read behind all that is in it.
-    pub(crate) fn push(&mut self, Item { origin, record }: Item) {
-        match record {
-            Ok(record) => self.records.push((record, origin)),
-            Err(bad) => self.bad.push((self.records.len(), origin, bad)),
-        }
-    }
-
-    /// Takes away what comes after the bad record of this place among the bad ones.
-    pub(crate) fn cut_after_bad(&mut self, index: usize) {
-        self.records.truncate(self.bad[index].0);
-        self.bad.truncate(index + 1);
-    }
 }
 
 const LINE_BITS: u32 = 40;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::lines::LineReader;
 use super::sources::Input;
-use super::{Batch, Blocks, DATA_BYTES_MAX, Origin, Shaper, Sources, TRUNCATED_BYTES};
+use super::{Batch, BatchBuilder, Blocks, DATA_BYTES_MAX, Origin, Shaper, Sources, TRUNCATED_BYTES};
 use crate::cli::Format;
 use crate::signals::{Signals, Stop};
 
@@ -47,7 +47,7 @@ impl Reader {
             stop: Arc::clone(&stop),
             complete: Arc::clone(&complete),
             blocks,
-            batch: Batch::default(),
+            batch: BatchBuilder::default(),
         };
         thread::Builder::new().name("reader".to_owned()).spawn(move || worker.run(sources))?;
         Ok(Self { batches, signals, stop, complete })
@@ -96,7 +96,7 @@ struct Worker {
     complete: Arc<AtomicBool>,
     blocks: Blocks,
     /// What goes to the other side next.
-    batch: Batch,
+    batch: BatchBuilder,
 }
 
 /// Nobody wants more.
@@ -169,11 +169,7 @@ impl Worker {
     /// Gives what is ready to the other side, and waits for room there.
     fn hand_over(&mut self, input_bytes: u64) -> Result<(), Stopped> {
         if self.batch.len() > 0 || input_bytes > 0 {
-            // The next one will have about as many.
-            let records = Vec::with_capacity(self.batch.records.len());
-            let next = Batch { records, ..Batch::default() };
-            let batch = std::mem::replace(&mut self.batch, next);
-            self.sender.blocking_send(Ok(Batch { input_bytes, ..batch })).map_err(|_| Stopped)?;
+            self.sender.blocking_send(Ok(self.batch.take(input_bytes))).map_err(|_| Stopped)?;
         }
         if self.stop.load(Ordering::Relaxed) { Err(Stopped) } else { Ok(()) }
     }
@@ -212,8 +208,10 @@ const STOP_WAIT_MAX: Duration = Duration::from_millis(250);
 mod tests {
     use std::path::PathBuf;
 
+    use kinesis_batcher_core::Record;
+
     use super::*;
-    use crate::input::Item;
+    use crate::input::BadRecord;
     use crate::key::{KeyMaker, KeySpec};
     use crate::reason::Kind;
 
@@ -229,6 +227,12 @@ mod tests {
 
     fn blocks() -> Blocks {
         Blocks::new(1 << 20)
+    }
+
+    /// What was read of one record.
+    struct Item {
+        origin: Origin,
+        record: Result<Record, BadRecord>,
     }
 
     /// All of it, in order.
@@ -275,23 +279,6 @@ mod tests {
         let seen: Vec<_> =
             items.iter().map(|item| (item.origin.file, item.origin.line, text(item))).collect();
         assert_eq!(seen, [(0, 1, &b"one"[..]), (0, 2, b"two"), (2, 1, b"three")]);
-    }
-
-    #[tokio::test]
-    async fn a_batch_knows_where_its_bad_records_stand() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = [file(&dir, "a", "nope\n1\n2\nnope\nnope\n3\n")];
-        let mut batch = start(&files, Format::Ndjson).next().await.unwrap().unwrap();
-        let places = |batch: &Batch| -> Vec<(usize, u64)> {
-            batch.bad.iter().map(|(before, origin, _)| (*before, origin.line)).collect()
-        };
-        assert_eq!(places(&batch), [(0, 1), (2, 4), (2, 5)]);
-        assert_eq!((batch.len(), batch.last().unwrap().line), (6, 6));
-        batch.cut_after_bad(1);
-        assert_eq!((batch.len(), batch.last().unwrap().line), (4, 4), "what stands before it is left");
-        batch.cut_after_bad(0);
-        assert_eq!((batch.len(), batch.last().unwrap().line), (1, 1));
-        assert_eq!(Batch::default().last(), None);
     }
 
     #[tokio::test]

@@ -1,17 +1,16 @@
-//! From bytes to records: the format's check and the key.
+//! From bytes to what makes a record: the format's check and the key.
 
 use bytes::Bytes;
-use kinesis_batcher_core::Record;
 use kinesis_batcher_core::limits::RECORD_BYTES_MAX_CEILING;
 use serde::de::IgnoredAny;
 
 use super::lines::Line;
-use super::{BadRecord, Item, Origin};
+use super::{BadRecord, Item, Keyed, Origin};
 use crate::cli::Format;
 use crate::key::KeyMaker;
 use crate::reason::{Kind, Reason};
 
-/// Makes records of what was read.
+/// Says what was read.
 pub(crate) struct Shaper {
     format: Format,
     keys: KeyMaker,
@@ -61,15 +60,14 @@ impl Shaper {
             Ok(key) => key,
             Err(reason) => return bad(origin, reason, data),
         };
-        let bytes = key.as_str().len() + data.len();
+        let bytes = key.as_bytes().len() + data.len();
         if bytes > RECORD_BYTES_MAX_CEILING {
             let text = format!(
                 "too large: {bytes} bytes with its key; no stream takes more than {RECORD_BYTES_MAX_CEILING}"
             );
             return bad(origin, Reason::new(Kind::TooLarge, text), data);
         }
-        let record = Record::new(key, data).expect("the key is one and the size was checked");
-        Item { origin, record: Ok(record) }
+        Item { origin, record: Ok(Keyed { key, data }) }
     }
 }
 
@@ -126,8 +124,8 @@ mod tests {
         for line in [&b"text"[..], b"", b"\xff\0", b"{broken"] {
             let record =
                 shape(Format::Lines, "const:k", line).and_then(|item| item.record.ok()).expect("a record");
-            assert_eq!(record.data(), line);
-            assert_eq!(record.partition_key(), Some("k"));
+            assert_eq!(record.data, line);
+            assert_eq!(record.key.as_str(), "k");
         }
     }
 
@@ -136,7 +134,7 @@ mod tests {
         for line in [&b"{}"[..], b" [1,2.5e3,null] ", b"\"text\"", b"17", b"{\"a\":{\"b\":[true]}}"] {
             let record =
                 shape(Format::Ndjson, "const:k", line).and_then(|item| item.record.ok()).expect("a record");
-            assert_eq!(record.data(), line, "the record keeps its bytes as they are");
+            assert_eq!(record.data, line, "the record keeps its bytes as they are");
         }
         for blank in [&b""[..], b"  \t", b"\r"] {
             assert!(shape(Format::Ndjson, "const:k", blank).is_none(), "{blank:?} is no record");
