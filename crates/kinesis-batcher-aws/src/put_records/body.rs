@@ -21,7 +21,7 @@ pub(super) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
     body.extend_from_slice(b"],\"");
     body.extend_from_slice(field);
     body.extend_from_slice(b"\":\"");
-    write_escaped(&mut body, name);
+    write_escaped(&mut body, name.as_bytes());
     body.extend_from_slice(b"\"}");
     body
 }
@@ -49,7 +49,7 @@ fn write_entry(body: &mut Vec<u8>, record: RequestRecord<'_>) {
         body.extend_from_slice(EXPLICIT_HASH_KEY);
         write!(body, "{key}").expect("a vector takes whatever is written");
     }
-    if let Some(key) = record.partition_key() {
+    if let Some(key) = record.partition_key_bytes() {
         body.extend_from_slice(PARTITION_KEY);
         write_escaped(body, key);
     }
@@ -61,9 +61,8 @@ fn stream_field(stream: &StreamId) -> (&'static [u8], &str) {
     stream.arn().map_or((b"StreamName", stream.name()), |arn| (b"StreamARN", arn))
 }
 
-/// The text between the quotes of a JSON string.
-fn write_escaped(body: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
+/// The UTF-8 text between the quotes of a JSON string.
+fn write_escaped(body: &mut Vec<u8>, bytes: &[u8]) {
     if !needs_escapes(bytes) {
         return body.extend_from_slice(bytes);
     }
