@@ -96,7 +96,7 @@ fn without_linger_a_record_goes_at_once_and_records_gather_while_no_request_may_
 #[test]
 fn a_request_stops_at_ten_mebibytes_to_the_byte() {
     let map = ShardMap::uniform(NonZeroU32::MIN).with_record_bytes_max(10 << 20);
-    let mut world = World::with_map(unlimited().build().unwrap(), map);
+    let mut world = World::with_map(unlimited().request_bytes_max(10 << 20).build().unwrap(), map);
     let key = "k";
     world.push(0, key, (5 << 20) - 1).unwrap();
     world.push(1, key, (5 << 20) - 1).unwrap();

@@ -92,10 +92,10 @@ pub(crate) struct DeliveryArgs {
     #[command(flatten)]
     pub(crate) producer: ProducerArgs,
 
-    /// Bytes in one request, at most. The service takes 10MiB; some other servers only 5MiB [default: 10MiB, with
-    /// --local 5MiB]
-    #[arg(long, value_name = "SIZE", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
-    pub(crate) request_bytes: Option<usize>,
+    /// Bytes in one request, at most; a larger record goes alone. The service takes 10MiB, some other servers only
+    /// 5MiB
+    #[arg(long, value_name = "SIZE", default_value = "2MiB", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
+    pub(crate) request_bytes: usize,
 
     /// How long to go on delivering what was read after SIGINT or SIGTERM; a second signal stops at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration_within(DRAIN_TIMEOUT))]
@@ -114,11 +114,10 @@ impl PushArgs {
         {
             return Err(ORDER_OF_RANDOM_KEYS.to_owned());
         }
-        let request_bytes = self.local.map_or(REQUEST_BYTES, |_| LOCAL_REQUEST_BYTES);
         self.delivery
             .producer
             .config()
-            .request_bytes_max(self.delivery.request_bytes.unwrap_or(request_bytes))
+            .request_bytes_max(self.delivery.request_bytes)
             .build()
             .map_err(|error| error.to_string())
     }
@@ -191,12 +190,6 @@ pub(crate) enum SummaryFormat {
 const ORDER_OF_RANDOM_KEYS: &str = "--order partition-key keeps records of one key in order, and --partition-key \
      random gives each a key of its own: say where the key is, such as --partition-key json:/customer/id";
 
-/// What the service takes.
-const REQUEST_BYTES: usize = kinesis_batcher_core::limits::REQUEST_BYTES_MAX;
-
-/// What the embedded Kinesis takes.
-const LOCAL_REQUEST_BYTES: usize = 5 << 20;
-
 /// More would take longer to make than anybody waits.
 pub(super) const LOCAL_SHARDS: RangeInclusive<u32> = 1..=1_000;
 
@@ -247,12 +240,6 @@ mod tests {
     #[test]
     fn without_flags_the_producer_has_its_own_defaults() {
         assert_eq!(config(&["--stream", "s"]), Config::default());
-    }
-
-    #[test]
-    fn the_embedded_kinesis_gets_the_requests_it_takes() {
-        assert_eq!(config(&["--local"]).request_bytes_max(), 5 << 20);
-        assert_eq!(config(&["--local", "--request-bytes", "1MiB"]).request_bytes_max(), 1 << 20);
     }
 
     #[test]
