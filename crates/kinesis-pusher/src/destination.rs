@@ -21,6 +21,9 @@ pub(crate) trait Destination: Sync {
     /// record has its end when this returns. May be dropped and called again with a nearer deadline.
     fn close(&self, within: Duration) -> impl Future<Output = ()> + Send;
 
+    /// Whether no more requests may be under way, and enough records wait for the next ones.
+    fn is_saturated(&self) -> bool;
+
     /// What went over the wire so far.
     fn traffic(&self) -> Traffic;
 }

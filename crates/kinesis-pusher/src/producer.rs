@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_batcher_core::Record;
+use kinesis_batcher_core::limits::REQUEST_RECORDS_MAX;
 use kinesis_batcher_driver::{Completion, Producer, SendAllError, SendError, TaggedRecord};
 
 use crate::destination::{Destination, Failed, Refused, Traffic};
@@ -33,6 +34,12 @@ impl Destination for Producer {
     async fn close(&self, within: Duration) {
         // What it hands back has gone to the tally already, like every other end.
         self.close(within).await;
+    }
+
+    fn is_saturated(&self) -> bool {
+        let stats = self.stats();
+        let requests = stats.requests_in_flight_allowed;
+        stats.requests_in_flight >= requests && stats.records_queued >= requests * REQUEST_RECORDS_MAX as u64
     }
 
     fn traffic(&self) -> Traffic {

@@ -1,6 +1,7 @@
 //! Whole runs of `push` against a producer that does as it is told.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::verify::{Difference, Fingerprints};
 struct Fake {
     room: usize,
     decide: fn(&Record) -> Verdict,
+    is_saturated: bool,
+    /// How often it was asked whether it is saturated.
+    asked: AtomicU32,
     tally: Arc<Tally>,
     state: Mutex<State>,
     changed: Notify,
@@ -48,7 +52,15 @@ struct State {
 
 impl Fake {
     fn new(room: usize, decide: fn(&Record) -> Verdict) -> Self {
-        Self { room, decide, tally: Arc::default(), state: Mutex::default(), changed: Notify::new() }
+        Self {
+            room,
+            decide,
+            is_saturated: false,
+            asked: AtomicU32::new(0),
+            tally: Arc::default(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
     }
 
     async fn wait_until_full(&self) {
@@ -143,6 +155,11 @@ impl Destination for Fake {
         self.wait_until(|state| state.held.is_empty()).await;
     }
 
+    fn is_saturated(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.is_saturated
+    }
+
     fn traffic(&self) -> Traffic {
         Traffic::default()
     }
@@ -230,6 +247,20 @@ async fn everything_is_read_and_delivered_in_order() {
         fingerprints.read_back(record.partition_key().unwrap(), record.data());
     }
     assert_eq!(fingerprints.difference(), Difference::default(), "what was read in can be compared");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_with_enough_to_do_is_waited_for_a_moment_and_then_filled() {
+    let run = Run::of(&["a\n", "b\n", "c\n"]);
+    let fake = Fake { is_saturated: true, ..Fake::new(3, |_| Verdict::Hold) };
+    let (outcome, ()) = tokio::join!(run.against(&fake), async {
+        fake.wait_until_full().await;
+        fake.release();
+    });
+    assert!(outcome.complete, "an outage keeps nothing out that there is room for");
+    assert_eq!(outcome.summary.records_delivered, 3);
+    let asked = fake.asked.into_inner();
+    assert!((60..=200).contains(&asked), "20 times before each batch, and not {asked} times");
 }
 
 #[tokio::test]
