@@ -10,8 +10,8 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub(crate) log_format: LogFormat,
 
-    /// Log more than warnings: -v what happens, -vv each request, -vvv what the libraries below it tell, too. Never
-    /// data, keys or credentials
+    /// Log more than warnings (push --local: more than errors): -v what happens, -vv each request, -vvv what the
+    /// libraries below it tell, too. Never data, keys or credentials
     #[arg(short, long = "verbose", action = ArgAction::Count, global = true)]
     pub(crate) verbosity: u8,
 }
