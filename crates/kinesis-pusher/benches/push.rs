@@ -53,9 +53,9 @@ fn compare(rounds: usize, lines: u64) {
     write_flights(&input, lines).expect("the input can be written");
     let mut server = Server::start();
     let contenders: [(&str, Command); 3] = [
-        ("plain SDK loop", with(itself(&server), &[PLAIN_SDK])),
-        ("push", push(&server)),
-        ("push --aggregate", with(push(&server), &["--aggregate"])),
+        ("plain SDK loop", with(itself(server.endpoint_url()), &[PLAIN_SDK])),
+        ("push", push(server.endpoint_url())),
+        ("push --aggregate", with(push(server.endpoint_url()), &["--aggregate"])),
     ];
     let mut contenders = contenders.map(|(name, mut command)| {
         command.arg(&input);
@@ -96,7 +96,7 @@ fn large() -> u64 {
     let input = dir.path().join("large");
     write_large(&input).expect("the input can be written");
     let mut server = Server::start();
-    let ran = run(push(&server).args(["--buffer-bytes", "64MiB"]).arg(&input));
+    let ran = run(push(server.endpoint_url()).args(["--buffer-bytes", "64MiB"]).arg(&input));
     assert_eq!(ran.failure, None, "everything is delivered");
     assert_eq!(server.take_stored().user_records, LARGE_LINES, "every line is stored once");
     println!(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wait4::{ResUse, Wait4};
 
-use super::server::{STREAM, Server};
+use super::server::STREAM;
 
 /// What a process took.
 pub(crate) struct Ran {
@@ -14,6 +14,9 @@ pub(crate) struct Ran {
     /// User and system time of all its threads.
     pub(crate) cpu: Duration,
     pub(crate) peak_bytes: u64,
+    /// What it wrote to its standard output.
+    #[allow(dead_code, reason = "one bench asks for nothing but the costs")]
+    pub(crate) stdout: String,
     /// Why it failed, if it did.
     pub(crate) failure: Option<String>,
 }
@@ -53,33 +56,39 @@ pub(crate) fn run(command: &mut Command) -> Ran {
         (true, Err(error)) => Some(error.to_string()),
         (true, Ok(_)) => None,
     };
-    Ran { elapsed, cpu: rusage.utime + rusage.stime, peak_bytes: rusage.maxrss, failure }
+    Ran { elapsed, cpu: rusage.utime + rusage.stime, peak_bytes: rusage.maxrss, stdout, failure }
 }
 
 /// A process that never ran.
 fn failed(failure: String) -> Ran {
-    Ran { elapsed: Duration::ZERO, cpu: Duration::ZERO, peak_bytes: 0, failure: Some(failure) }
+    Ran {
+        elapsed: Duration::ZERO,
+        cpu: Duration::ZERO,
+        peak_bytes: 0,
+        stdout: String::new(),
+        failure: Some(failure),
+    }
 }
 
 /// `kinesis-pusher push` of a file to the server.
-pub(crate) fn push(server: &Server) -> Command {
+pub(crate) fn push(endpoint_url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kinesis-pusher"));
     command.args(["push", "--stream", STREAM, "--shard-limit-percent", "off"]);
-    of_server(&mut command, server);
+    of_server(&mut command, endpoint_url);
     command
 }
 
 /// This bench again.
-pub(crate) fn itself(server: &Server) -> Command {
+pub(crate) fn itself(endpoint_url: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the bench knows its own file"));
-    of_server(&mut command, server);
+    of_server(&mut command, endpoint_url);
     command
 }
 
 /// The environment that every SDK looks into.
-pub(crate) fn of_server(command: &mut Command, server: &Server) {
+pub(crate) fn of_server(command: &mut Command, endpoint_url: &str) {
     command
-        .env("AWS_ENDPOINT_URL_KINESIS", server.endpoint_url())
+        .env("AWS_ENDPOINT_URL_KINESIS", endpoint_url)
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "local")

@@ -1,9 +1,12 @@
 //! A Kinesis in a process of its own, so that the figures of the others are theirs alone.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use kinesis_aggregation::decode;
+use kinesis_batcher_local::RawClient;
 use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
 
 /// The bench itself, started again with [`SERVE`]. It ends with its input.
@@ -20,6 +23,12 @@ pub(crate) struct Stored {
     pub(crate) kinesis_records: u64,
     /// With those that came in aggregates.
     pub(crate) user_records: u64,
+    /// Those of them that differ from all others.
+    #[allow(dead_code, reason = "one bench has lines that are alike")]
+    pub(crate) distinct_records: u64,
+    /// Those of them that the KCL would drop, because their aggregate is not of one shard, the one it is stored in.
+    #[allow(dead_code, reason = "one bench has no aggregates but ours")]
+    pub(crate) misplaced_records: u64,
 }
 
 impl Server {
@@ -46,9 +55,14 @@ impl Server {
             self.process.stdin.as_mut().expect("it was piped, and is taken when the server is dropped");
         input.write_all(b"count\n").expect("the server reads");
         let counts = line(&mut self.answers);
-        let (kinesis_records, user_records) = counts.split_once(' ').expect("two counts");
-        let count = |text: &str| text.parse().expect("a count is a number");
-        Stored { kinesis_records: count(kinesis_records), user_records: count(user_records) }
+        let mut counts = counts.split(' ').map(|count| count.parse().expect("a count is a number"));
+        let mut count = || counts.next().expect("four counts");
+        Stored {
+            kinesis_records: count(),
+            user_records: count(),
+            distinct_records: count(),
+            misplaced_records: count(),
+        }
     }
 }
 
@@ -65,11 +79,29 @@ pub(crate) fn serve() {
         FastKinesis::start(FastOptions { stream_name: STREAM.to_owned(), ..FastOptions::default() });
     let kinesis = kinesis.expect("the loopback interface takes a server");
     println!("{}", kinesis.endpoint_url());
+    let shards = RawClient::new(kinesis.address()).shards(STREAM).expect("the server knows its shards");
+    let ranges =
+        shards.into_iter().map(|shard| (shard.shard_id, shard.starting_hash_key..=shard.ending_hash_key));
+    let ranges: HashMap<_, _> = ranges.collect();
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
     for _ in std::io::stdin().lines() {
         let records = kinesis.stored_records();
-        let user_records = |data: &[u8]| decode(data).aggregate().map_or(1, |aggregate| aggregate.len());
-        let count: usize = records.iter().map(|record| user_records(&record.data)).sum();
-        println!("{} {count}", records.len());
+        let (mut user_records, mut misplaced, mut hashes) = (0, 0, HashSet::new());
+        let mut count = |data: &[u8]| {
+            user_records += 1;
+            hashes.insert(hasher.hash_one(data));
+        };
+        for record in &records {
+            let Some(aggregate) = decode(&record.data).aggregate() else {
+                count(&record.data);
+                continue;
+            };
+            aggregate.iter().for_each(|user_record| count(user_record.data));
+            if !aggregate.is_kept_by_kcl(&ranges[&record.shard_id]) {
+                misplaced += aggregate.len();
+            }
+        }
+        println!("{} {user_records} {} {misplaced}", records.len(), hashes.len());
         kinesis.clear();
     }
 }
