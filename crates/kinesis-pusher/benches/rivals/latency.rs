@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use kinesis_batcher_local::RawClient;
 
-use super::DELAY;
 use super::common::median;
 use super::common::process::Ran;
 use super::common::server::{STREAM, Server, Stored};
@@ -12,6 +11,7 @@ use super::contestants::Contestant;
 use super::delay::delayed;
 use super::input::Inputs;
 use super::throughput::flaws;
+use super::{DELAY, load};
 
 /// What a round showed of a contestant.
 struct Round {
@@ -42,6 +42,7 @@ pub(crate) fn compare(contestants: &[Contestant], server: &mut Server, rounds: u
     let seconds = (SECONDS * share).max(0.1);
     let records = (rate as f64 * seconds) as u64;
     let address = delayed(server, DELAY);
+    let before = load();
     let mut inputs = Inputs::new();
     let paced: Vec<(&Contestant, &str)> =
         contestants.iter().filter_map(|contestant| Some((contestant, contestant.paced?))).collect();
@@ -60,7 +61,10 @@ pub(crate) fn compare(contestants: &[Contestant], server: &mut Server, rounds: u
             }
         }
     }
-    println!("\nLatency at {rate} records/s for {seconds} s, {rounds} rounds, medians, in ms:\n");
+    println!(
+        "\nLatency in ms at {rate} records/s for {seconds} s, {rounds} rounds, medians; {before}, then {}:\n",
+        load()
+    );
     println!("| | settings | p50 | p99 | slowest | CPU of a core |");
     println!("|---|---|---|---|---|---|");
     let of = |part| median(bare.iter().map(|trips| millis(at(trips, part))).collect());
@@ -115,7 +119,8 @@ fn round_trips(client: &RawClient) -> Vec<Duration> {
 }
 
 fn ascending(stdout: &str) -> Vec<Duration> {
-    let micros = stdout.lines().map(|line| line.parse().expect("a latency is a number"));
+    // Whatever else a rival says is no latency.
+    let micros = stdout.lines().filter_map(|line| line.parse().ok());
     let mut latencies: Vec<_> = micros.map(Duration::from_micros).collect();
     latencies.sort_unstable();
     latencies

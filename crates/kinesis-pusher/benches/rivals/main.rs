@@ -78,20 +78,18 @@ fn chosen(only: &str) -> Vec<Contestant> {
 }
 
 fn bench(contestants: &[Contestant], rounds: usize, share: f64) {
-    println!("{}", circumstances());
     let mut server = Server::start();
     throughput::compare(contestants, &mut server, rounds, share);
     for rate in RATES {
         latency::compare(contestants, &mut server, rounds, rate, share);
     }
-    println!("{}", circumstances());
 }
 
 /// How much else the machine does.
-fn circumstances() -> String {
+fn load() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!("{cores} cores, load average {}", load.split(' ').next().unwrap_or("unknown"))
+    format!("load average {} on {cores} cores", load.split(' ').next().unwrap_or("unknown"))
 }
 
 fn block_on(run: impl Future<Output = ()>) {

@@ -7,6 +7,7 @@ use super::common::process::Ran;
 use super::common::server::{Server, Stored};
 use super::contestants::Contestant;
 use super::input::Inputs;
+use super::load;
 
 /// What a round cost a contestant.
 struct Cost {
@@ -19,6 +20,7 @@ struct Cost {
 
 /// Lets them take turns, and prints a table and what did not go well.
 pub(crate) fn compare(contestants: &[Contestant], server: &mut Server, rounds: usize, share: f64) {
+    let before = load();
     let mut inputs = Inputs::new();
     let records = |contestant: &Contestant| Some((contestant.records? as f64 * share) as u64);
     let contestants: Vec<(&Contestant, u64)> =
@@ -33,7 +35,7 @@ pub(crate) fn compare(contestants: &[Contestant], server: &mut Server, rounds: u
             }
         }
     }
-    println!("\nThroughput, {rounds} rounds, medians:\n");
+    println!("\nThroughput, {rounds} rounds, medians; {before}, then {}:\n", load());
     println!(
         "| | records | CPU ns a record | to the loop | records/s | peak MiB | records in a Kinesis record | start, CPU ms |"
     );
