@@ -62,7 +62,7 @@ pub(crate) fn compare(contestants: &[Contestant], server: &mut Server, rounds: u
         }
     }
     println!(
-        "\nLatency in ms at {rate} records/s for {seconds} s, {rounds} rounds, medians; {before}, then {}:\n",
+        "\nLatency in ms at {rate} records/s for {seconds} s, {rounds} rounds, medians; load average {before}, then {}:\n",
         load()
     );
     println!("| | settings | p50 | p99 | slowest | CPU of a core |");

@@ -85,11 +85,10 @@ fn bench(contestants: &[Contestant], rounds: usize, share: f64) {
     }
 }
 
-/// How much else the machine does.
+/// The load average of the last minute: how much else the machine does.
 fn load() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!("load average {} on {cores} cores", load.split(' ').next().unwrap_or("unknown"))
+    load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
 }
 
 fn block_on(run: impl Future<Output = ()>) {

@@ -35,7 +35,7 @@ pub(crate) fn compare(contestants: &[Contestant], server: &mut Server, rounds: u
             }
         }
     }
-    println!("\nThroughput, {rounds} rounds, medians; {before}, then {}:\n", load());
+    println!("\nThroughput, {rounds} rounds, medians; load average {before}, then {}:\n", load());
     println!(
         "| | records | CPU ns a record | to the loop | records/s | peak MiB | records in a Kinesis record | start, CPU ms |"
     );

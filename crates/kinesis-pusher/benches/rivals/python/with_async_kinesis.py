@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from contestant import ENDPOINT, REGION, REQUEST_RECORDS, STREAM, Arguments, Paced, key
+from contestant import ENDPOINT, REGION, STREAM, Arguments, Paced, key
 from kinesis import Producer
 from kinesis.processors import KPLStringProcessor, StringProcessor
 
@@ -17,8 +17,6 @@ def settings(arguments):
         "region_name": REGION,
         "endpoint_url": ENDPOINT,
         "processor": KPLStringProcessor() if aggregate else StringProcessor(),
-        # It sends one more than it is told, which the service refuses for 500.
-        "batch_size": REQUEST_RECORDS - 1,
         # One call fewer at the start.
         "skip_describe_stream": True,
         # No limits, as for the others; they cannot be switched off.
