@@ -22,10 +22,10 @@ pub fn hash_key_of(partition_key: &str) -> u128 {
 /// ```
 /// use kinesis_aggregation::{hash_key_of, hash_keys_of};
 ///
-/// assert_eq!(hash_keys_of(["abcd", "ef"]), [hash_key_of("abcd"), hash_key_of("ef")]);
+/// assert_eq!(hash_keys_of(&["abcd", "ef"]), [hash_key_of("abcd"), hash_key_of("ef")]);
 /// ```
 #[must_use]
-pub fn hash_keys_of<const N: usize>(partition_keys: [impl AsRef<[u8]>; N]) -> [u128; N] {
+pub fn hash_keys_of<const N: usize>(partition_keys: &[impl AsRef<[u8]>; N]) -> [u128; N] {
     short_md5s(partition_keys.each_ref().map(AsRef::as_ref)).map(u128::from_be_bytes)
 }
 

@@ -117,9 +117,8 @@ impl Record {
     ///
     /// # Errors
     /// As [`new`](Self::new), for each record by itself. Keys are checked when they are made.
-    #[must_use]
     pub fn new_each<const N: usize>(records: [(PartitionKey, Bytes); N]) -> [Result<Self, RecordError>; N] {
-        let mut hash_keys = hash_keys_of(records.each_ref().map(|(key, _)| key.as_bytes())).into_iter();
+        let mut hash_keys = hash_keys_of(&records.each_ref().map(|(key, _)| key.as_bytes())).into_iter();
         records.map(|(PartitionKey(partition_key), data)| {
             let hash_key = hash_keys.next().expect("each key has its hash key");
             let hash_key = HashKey::new(hash_key);
