@@ -6,7 +6,8 @@
 //! Records have 100 B and 22-byte keys, made beforehand: what is measured is the hash of the key and all that the
 //! producer does, and no copy of the program's. CPU time is this process's, user and system, the transport's part
 //! included: an outcome for each record. Senders are tasks on a tokio runtime of two threads, which run the requests as
-//! well, so that one sender uses more than one core. Cells take turns in each round; ratios are those of a round, and
+//! well, so that one sender uses more than one core; the last line is one sender on a runtime of one thread. Cells take
+//! turns in each round; ratios are those of a round, and
 //! their median is what counts on a noisy machine.
 //!
 //! `valgrind --tool=callgrind BENCH WAY SENDERS RECORDS` counts the instructions of one cell, such as `send_all 1 500000`.
@@ -31,6 +32,8 @@ use tokio::runtime::Runtime;
 
 const WAYS: [Way; 4] = [Way::SendAll, Way::OneByOne, Way::Completions, Way::Receipts];
 const SENDERS: [usize; 4] = [1, 2, 4, 16];
+/// Of the runtime.
+const THREADS: usize = 2;
 const SHARDS: u32 = 16;
 const KEYS: usize = 10_000;
 /// Records of one call of `send_all`, and receipts that a sender holds before it awaits the oldest.
@@ -72,7 +75,7 @@ fn main() {
         [rounds] => compare(number(rounds)),
         [way, senders, records] => {
             let way = WAYS.into_iter().find(|known| known.name().replace(", ", "-") == *way);
-            let bench = Bench::new();
+            let bench = Bench::new(THREADS);
             let cost = bench.measure(way.expect("a way of the benchmark"), number(senders), number(records));
             println!("{:.0} ns of CPU a record, {:.0} records/s", cost.cpu_nanos, 1e9 / cost.wall_nanos);
         }
@@ -81,10 +84,12 @@ fn main() {
 }
 
 fn compare(rounds: usize) {
-    let bench = Bench::new();
+    let bench = Bench::new(THREADS);
+    let one_thread = Bench::new(1);
     let cells: Vec<(Way, usize)> =
         WAYS.into_iter().flat_map(|way| SENDERS.map(|senders| (way, senders))).collect();
     let mut costs: Vec<Vec<Cost>> = cells.iter().map(|_| Vec::new()).collect();
+    let mut costs_of_one_thread = Vec::new();
     // The first round warms up and does not count.
     for round in 0..=rounds {
         for (&(way, senders), costs) in cells.iter().zip(&mut costs) {
@@ -92,6 +97,10 @@ fn compare(rounds: usize) {
             if round > 0 {
                 costs.push(cost);
             }
+        }
+        let cost = one_thread.measure(Way::SendAll, 1, RECORDS);
+        if round > 0 {
+            costs_of_one_thread.push(cost);
         }
     }
     println!("{rounds} rounds of {RECORDS} records, medians; load average {}", load_average());
@@ -114,6 +123,17 @@ fn compare(rounds: usize) {
             bench.allocations(way, senders),
         );
     }
+    let two = cells.iter().position(|cell| *cell == (Way::SendAll, 2)).expect("it is among the cells");
+    let of_one_thread = |figure: &dyn Fn(&Cost, &Cost) -> f64| {
+        median(costs_of_one_thread.iter().zip(&costs[two]).map(|(one, two)| figure(one, two)).collect())
+    };
+    println!(
+        "{} with one thread: {:.0} ns of CPU a record, {:.0} records/s; two senders with two get {:.2} times that done",
+        Way::SendAll.name(),
+        of_one_thread(&|one, _| one.cpu_nanos),
+        of_one_thread(&|one, _| 1e9 / one.wall_nanos),
+        of_one_thread(&|one, two| one.wall_nanos / two.wall_nanos),
+    );
 }
 
 /// A record, of which each sender makes its own.
@@ -140,8 +160,9 @@ struct Cost {
 }
 
 impl Bench {
-    fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    fn new(threads: usize) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
         let map = shards();
         let models = (0..KEYS).map(|number| {
             let key = format!("customer-{number:013}");
