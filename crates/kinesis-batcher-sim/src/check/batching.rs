@@ -116,8 +116,10 @@ impl NothingGoesEarly {
         let producer = self.producers.of(producer);
         let config = batcher.config();
         let enough = producer.queued >= config.request_records_max() as u64
-            // Aggregates have a frame, and what comes next may be too large for the rest.
+            // What comes next may be too large for the rest, and aggregates have a frame.
             || producer.queued_bytes * 2 >= config.request_bytes_max() as u64
+            || config.aggregation()
+                && producer.queued_bytes + producer.queued * FRAME_BYTES >= config.request_bytes_max() as u64
             || request.request.bytes() * 4 >= config.request_bytes_max();
         if !enough && !producer.searches && producer.early.is_none() {
             let is_due = |number: u64| {
@@ -160,3 +162,7 @@ impl Producer {
 fn bytes_of(scene: &Scene<'_>, number: u64) -> u64 {
     scene.ledger.record(number).map_or(0, |facts| u64::from(facts.bytes))
 }
+
+/// What aggregation adds to a record, at most: its share of magic number and checksum where two share an aggregate, and
+/// the fields of its own.
+const FRAME_BYTES: u64 = 32;

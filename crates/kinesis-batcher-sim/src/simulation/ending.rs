@@ -118,7 +118,9 @@ impl Simulation {
             _ => (network.out.max() + network.back.max())
                 .saturating_mul(u32::try_from(records + waiting).unwrap_or(u32::MAX)),
         };
-        Duration::from_secs(4 * seconds)
+        // Rates that adapt begin at their floor where a shard was throttled all along.
+        let patience = if self.options.config.adaptive_rates() { 16 } else { 4 };
+        Duration::from_secs(patience * seconds)
             + one_by_one * 2
             + 4 * network.request_timeout
             + network.out.max() * 20
