@@ -290,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn records_made_together_are_those_made_one_by_one() {
+        let long = "k".repeat(256);
+        let keys = ["a", "customer-42", "é", &*long, "e", "f", "g", "h", "i"];
+        let keyed = |key: &str| {
+            (PartitionKey::try_from(key).expect("a valid key"), Bytes::copy_from_slice(key.as_bytes()))
+        };
+        let together = Record::new_each(keys.map(keyed));
+        assert_eq!(together, keys.map(|key| Record::new(key, Bytes::copy_from_slice(key.as_bytes()))));
+
+        let large = Bytes::from(vec![0u8; RECORD_BYTES_MAX_CEILING]);
+        let [good, bad] = Record::new_each([keyed("a"), (keyed("k").0, large)]);
+        assert!(good.is_ok(), "each is checked by itself");
+        assert_eq!(bad, Err(RecordError::TooLarge { bytes: RECORD_BYTES_MAX_CEILING + 1 }));
+    }
+
+    #[test]
     fn the_largest_record_is_exactly_ten_mebibytes_with_its_key() {
         let data = vec![0u8; RECORD_BYTES_MAX_CEILING - 1];
         assert!(Record::new("k", data.clone()).is_ok());
