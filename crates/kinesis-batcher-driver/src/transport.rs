@@ -3,6 +3,7 @@
 use std::fmt;
 
 use futures_core::future::BoxFuture;
+use kinesis_batcher_core::limits::REQUEST_BYTES_MAX;
 use kinesis_batcher_core::{
     Batcher, Config, Record, Request, RequestError, RequestRecord, Response, ShardLimit, ShardMap, Timestamp,
 };
@@ -52,8 +53,12 @@ impl PutRecords {
     /// one request: 1 to 500 of them, 10 MiB together. Records without a partition key are welcome.
     #[must_use]
     pub fn of_records(records: impl IntoIterator<Item = Record>) -> Option<Self> {
-        let config = Config::builder().linger(std::time::Duration::ZERO).shard_limit(ShardLimit::Off).build();
-        let config = config.expect("zero linger and no limit are within their ranges");
+        let config = Config::builder()
+            .linger(std::time::Duration::ZERO)
+            .shard_limit(ShardLimit::Off)
+            .request_bytes_max(REQUEST_BYTES_MAX)
+            .build()
+            .expect("zero linger, no limit and what the service takes are within their ranges");
         // One lane for the whole stream, or the core would mix the order fairly.
         let map = ShardMap::auto(std::num::NonZeroU32::MIN).with_record_bytes_max(usize::MAX);
         let mut batcher = Batcher::new(config, map, 0, Timestamp::ZERO);
@@ -139,5 +144,8 @@ mod tests {
         assert!(PutRecords::of_records([]).is_none());
         let record = || Record::new("k", "v").unwrap();
         assert!(PutRecords::of_records((0..501).map(|_| record())).is_none());
+        let large = |bytes: usize| (0..10).map(move |_| Record::new("k", vec![0; bytes]).unwrap());
+        assert!(PutRecords::of_records(large((1 << 20) - 1)).is_some(), "10 MiB are one request");
+        assert!(PutRecords::of_records(large(1 << 20)).is_none());
     }
 }
