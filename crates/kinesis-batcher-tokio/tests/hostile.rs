@@ -270,8 +270,8 @@ async fn a_shard_at_its_limit_is_not_run_into() {
         "5,000 records into 2 shards of 1,000 a second took {elapsed:?}"
     );
     assert!(
-        elapsed < Duration::from_millis(5_000),
-        "5,000 records into 2 shards of 1,000 a second took {elapsed:?}"
+        elapsed < Duration::from_secs(10),
+        "what was throttled is not given up for long, and it took {elapsed:?}"
     );
     let throttled = producer.stats().records_throttled;
     assert!(throttled < 500, "{throttled} of 5,000 records were throttled");
