@@ -102,7 +102,7 @@ pub struct Delivered<T> {
 }
 
 impl<T> Delivered<T> {
-    /// Calls `tell` with each record's tag and receipt, in the order of the request. Payloads are dropped as it goes.
+    /// Calls `tell_one` with each record's tag and receipt, in the order of the request. Payloads are dropped as it goes.
     /// A second call has nothing to tell.
     pub fn tell(&mut self, mut tell_one: impl FnMut(T, Receipt)) {
         for (entry, outcome) in self.entries.drain(..).zip(self.outcomes.drain(..)) {
