@@ -8,6 +8,10 @@ use crate::time::Timestamp;
 
 /// Opens wide while requests are answered, and narrows to one probe at a time while they fail: an outage then costs
 /// a request a second, not a core.
+///
+/// Half of the requests that may be in flight go whenever there is something to send. Of the other half, those that are
+/// not full go at even steps over a round trip. Without that a burst takes all of them within microseconds, each with a
+/// record or two; they come back together, and are taken together again: all else waits for a round trip.
 #[derive(Debug)]
 pub(crate) struct Gate {
     in_flight: usize,
@@ -17,6 +21,10 @@ pub(crate) struct Gate {
     /// When the last failure was counted. Requests sent before that failed for the same cause, and count no more.
     failed_at: Option<Timestamp>,
     backoff: Backoff,
+    /// When the last request went that was not full.
+    stepped_at: Timestamp,
+    /// Nanoseconds from a request to its answer, smoothed over some eight of them; 0 before the first.
+    round_trip: u64,
 }
 
 impl Gate {
@@ -28,6 +36,8 @@ impl Gate {
             closed_until: Timestamp::ZERO,
             failed_at: None,
             backoff: Backoff::default(),
+            stepped_at: Timestamp::ZERO,
+            round_trip: 0,
         }
     }
 
@@ -46,6 +56,14 @@ impl Gate {
         self.closed_until
     }
 
+    /// A request that is not full goes no earlier than this.
+    pub(crate) fn paced_until(&self) -> Timestamp {
+        if self.in_flight < self.allowed.div_ceil(2) {
+            return Timestamp::ZERO;
+        }
+        self.stepped_at.after(Duration::from_nanos(self.round_trip / self.allowed as u64).min(STEP_MAX))
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
@@ -58,8 +76,16 @@ impl Gate {
         self.in_flight += 1;
     }
 
-    /// A request came back with an answer, good or bad: the service is there.
-    pub(crate) fn answered(&mut self) {
+    /// A request that is not full is going.
+    pub(crate) fn stepped(&mut self, now: Timestamp) {
+        self.stepped_at = now;
+    }
+
+    /// A request that was sent at `sent_at` came back with an answer, good or bad: the service is there.
+    pub(crate) fn answered(&mut self, now: Timestamp, sent_at: Timestamp) {
+        let took = now.nanos_since(sent_at);
+        self.round_trip =
+            if self.round_trip == 0 { took } else { self.round_trip - self.round_trip / 8 + took / 8 };
         self.in_flight -= 1;
         self.allowed = (self.allowed + 1).min(self.allowed_max);
         self.closed_until = Timestamp::ZERO;
@@ -83,6 +109,9 @@ impl Gate {
 const WAIT_BASE: Duration = Duration::from_millis(50);
 /// Long enough that an outage costs nothing, short enough that its end is noticed within a second.
 const WAIT_CEILING: Duration = Duration::from_secs(1);
+/// A step of a service that takes 160 ms, with sixteen requests in flight. Where it takes longer, a wait of more than
+/// this for a request that could go would cost more than the one it spares others.
+const STEP_MAX: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
@@ -121,10 +150,39 @@ mod tests {
         let mut answers = 0;
         while gate.allowed() < 16 {
             gate.sent();
-            gate.answered();
+            gate.answered(now, now);
             assert!(gate.is_open(now), "an answer opens the gate at once");
             answers += 1;
         }
         assert_eq!(answers, 15);
+    }
+
+    #[test]
+    fn the_second_half_of_the_requests_goes_at_even_steps_over_a_round_trip() {
+        let mut gate = Gate::new(16);
+        let start = Timestamp::from_millis(1);
+        gate.sent();
+        let now = start.after(Duration::from_millis(16));
+        gate.answered(now, start);
+        for _ in 0..8 {
+            assert!(gate.paced_until() <= now, "half of them go at once");
+            gate.stepped(now);
+            gate.sent();
+        }
+        for step in 1..=8 {
+            assert_eq!(gate.paced_until(), now.after(Duration::from_millis(step)));
+            gate.stepped(gate.paced_until());
+            gate.sent();
+        }
+        assert!(!gate.has_slot());
+    }
+
+    #[test]
+    fn a_single_request_in_flight_is_not_paced() {
+        let mut gate = Gate::new(1);
+        let now = Timestamp::from_millis(100);
+        gate.sent();
+        gate.answered(now, Timestamp::ZERO);
+        assert!(gate.paced_until() <= now, "with none in flight, it goes at once");
     }
 }

@@ -29,8 +29,14 @@ impl<T> Batcher<T> {
         }
         let mut request = self.blank_request();
         self.fill_from_quarantine(&mut request);
-        if request.entries.is_empty() && self.is_worth_a_request() {
-            self.fill_from_lanes(&mut request);
+        if request.entries.is_empty() {
+            let is_full = self.is_full_request();
+            if is_full || self.lanes.any_due() && self.gate.paced_until() <= self.now {
+                self.fill_from_lanes(&mut request);
+            }
+            if !is_full && !request.entries.is_empty() {
+                self.gate.stepped(self.now);
+            }
         }
         if request.entries.is_empty() {
             self.spare.push((request.entries, request.runs));
@@ -50,9 +56,9 @@ impl<T> Batcher<T> {
         Some(request)
     }
 
-    fn is_worth_a_request(&self) -> bool {
-        self.lanes.any_due()
-            || self.lanes.sendable_records() >= self.config.request_records_max()
+    /// Whether lanes have enough for a full request.
+    fn is_full_request(&self) -> bool {
+        self.lanes.sendable_records() >= self.config.request_records_max()
             || self.lanes.sendable_bytes() >= self.config.request_bytes_max() as u64
     }
 

@@ -63,7 +63,7 @@ impl<T> Batcher<T> {
     /// Every record is where it belongs: what is to be done is done for all records of a shard at once.
     fn settle_stored(&mut self, request: Request<T>, response: Response, digest: &Digest) -> Delivered<T> {
         self.stats.requests_answered += 1;
-        self.gate.answered();
+        self.gate.answered(self.now, request.sent_at);
         self.last_error = None;
         let Request { entries, mut runs, sent_at, map_version, .. } = request;
         if self.order.unit == Unit::Key {
@@ -93,7 +93,7 @@ impl<T> Batcher<T> {
     /// The service answered record by record.
     fn settle_each(&mut self, request: Request<T>, response: Response) {
         self.stats.requests_answered += 1;
-        self.gate.answered();
+        self.gate.answered(self.now, request.sent_at);
         self.last_error = None;
         let Request { mut entries, runs, sent_at, map_version, .. } = request;
         let mut settled = entries.drain(..).zip(response.outcomes);
@@ -203,7 +203,7 @@ impl<T> Batcher<T> {
         self.stats.requests_credentials_expired += u64::from(error.class() == ErrorClass::CredentialsExpired);
         self.last_error = Some(error.error().clone());
         match error.class() {
-            ErrorClass::Rejected | ErrorClass::Permanent => self.gate.answered(),
+            ErrorClass::Rejected | ErrorClass::Permanent => self.gate.answered(self.now, request.sent_at),
             _ => self.gate.failed(self.now, request.sent_at, &mut self.rng),
         }
         let Request { mut entries, runs, sent_at, map_version, .. } = request;

@@ -61,7 +61,7 @@ impl<T> Batcher<T> {
 
     /// When a request can go that cannot go now, given a free slot.
     fn next_chance_to_send(&self) -> Option<(Timestamp, DeadlineReason)> {
-        let due = self.lanes.any_due().then_some((Timestamp::ZERO, DeadlineReason::Backoff));
+        let due = self.lanes.any_due().then(|| (self.gate.paced_until(), DeadlineReason::Linger));
         let quarantine = self.quarantine.ready_at().map(|at| (at, DeadlineReason::Shard));
         let linger = self.lanes.linger_ends_at().map(|at| (at, DeadlineReason::Linger));
         let block = self.lanes.block_ends_at().map(|at| (at, DeadlineReason::Shard));

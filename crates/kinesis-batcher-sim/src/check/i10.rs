@@ -1,7 +1,7 @@
 //! I10: a shard that may not be sent to never delays another.
 //!
 //! A record that is due, whose shard has been free of limits and errors for long enough, goes as soon as a request
-//! may. While requests are scarce it waits its turn, but not for ever: lanes take turns. Where order is kept, a record
+//! may. While requests are scarce, or wait for their step, it waits its turn, but not for ever: lanes take turns. Where order is kept, a record
 //! is ready once no earlier one of its key is held, or once no request is on its way that its shard must wait for.
 
 use std::collections::VecDeque;
@@ -314,7 +314,10 @@ impl FreeShardsGo {
         batcher: &Batcher<u64>,
     ) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
-        if producer.in_flight >= batcher.stats().requests_in_flight_allowed {
+        let allowed = batcher.stats().requests_in_flight_allowed;
+        let is_paced = 2 * producer.in_flight >= allowed
+            && producer.requests.back().is_some_and(|last| scene.clock <= last.after(STEP_MAX));
+        if producer.in_flight >= allowed || is_paced {
             producer.held_up_until = scene.clock;
         }
         // What waits too long is still there a while later: looking now and then is enough.
@@ -543,6 +546,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an aggregate is kept that an unknown shard has stored.
 const MAP_AWAITED_MAX: Duration = Duration::from_secs(30);
+/// Between two requests that are not full, while half of those that may be in flight are.
+const STEP_MAX: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Requests that may pass by besides one for each lane's turn.
 const TURNS: usize = 20;
