@@ -147,9 +147,9 @@ impl ConfigBuilder {
     /// How long a record may wait for others to share its request: 0 to 1 h, 100 ms unless set. With zero, a record
     /// goes as soon as a request may be in flight; under load, records still gather while none may.
     ///
-    /// Whatever it is, once half of the [requests that may be in flight](Self::in_flight_requests_max) are, one that is
-    /// not full waits a moment after the last: a round trip divided by their number, 0.3 ms if the service takes 5 ms,
-    /// and at most 10 ms.
+    /// Whatever it is, once a quarter of the [requests that may be in flight](Self::in_flight_requests_max) are, one that
+    /// is not full waits a moment after the last: a round trip divided by the number of the others, 0.4 ms if the service
+    /// takes 5 ms, and at most 10 ms.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self

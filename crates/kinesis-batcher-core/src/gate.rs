@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 /// Opens wide while requests are answered, and narrows to one probe at a time while they fail: an outage then costs
 /// a request a second, not a core.
 ///
-/// Half of the requests that may be in flight go whenever there is something to send. Of the other half, those that are
+/// A quarter of the requests that may be in flight go whenever there is something to send. Of the others, those that are
 /// not full go at even steps over a round trip. Without that a burst takes all of them within microseconds, each with a
 /// record or two; they come back together, and are taken together again: all else waits for a round trip.
 #[derive(Debug)]
@@ -58,10 +58,12 @@ impl Gate {
 
     /// A request that is not full goes no earlier than this.
     pub(crate) fn paced_until(&self) -> Timestamp {
-        if self.in_flight < self.allowed.div_ceil(2) {
+        let at_once = self.allowed / 4;
+        if self.in_flight < at_once.max(1) {
             return Timestamp::ZERO;
         }
-        self.stepped_at.after(Duration::from_nanos(self.round_trip / self.allowed as u64).min(STEP_MAX))
+        let steps = (self.allowed - at_once) as u64;
+        self.stepped_at.after(Duration::from_nanos(self.round_trip / steps).min(STEP_MAX))
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -109,7 +111,7 @@ impl Gate {
 const WAIT_BASE: Duration = Duration::from_millis(50);
 /// Long enough that an outage costs nothing, short enough that its end is noticed within a second.
 const WAIT_CEILING: Duration = Duration::from_secs(1);
-/// A step of a service that takes 160 ms, with sixteen requests in flight. Where it takes longer, a wait of more than
+/// A step of a service that takes 120 ms, with sixteen requests in flight. Where it takes longer, a wait of more than
 /// this for a request that could go would cost more than the one it spares others.
 const STEP_MAX: Duration = Duration::from_millis(10);
 
@@ -158,18 +160,18 @@ mod tests {
     }
 
     #[test]
-    fn the_second_half_of_the_requests_goes_at_even_steps_over_a_round_trip() {
+    fn three_quarters_of_the_requests_go_at_even_steps_over_a_round_trip() {
         let mut gate = Gate::new(16);
         let start = Timestamp::from_millis(1);
         gate.sent();
-        let now = start.after(Duration::from_millis(16));
+        let now = start.after(Duration::from_millis(12));
         gate.answered(now, start);
-        for _ in 0..8 {
-            assert!(gate.paced_until() <= now, "half of them go at once");
+        for _ in 0..4 {
+            assert!(gate.paced_until() <= now, "the others go at once");
             gate.stepped(now);
             gate.sent();
         }
-        for step in 1..=8 {
+        for step in 1..=12 {
             assert_eq!(gate.paced_until(), now.after(Duration::from_millis(step)));
             gate.stepped(gate.paced_until());
             gate.sent();

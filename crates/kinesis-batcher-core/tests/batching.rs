@@ -81,6 +81,43 @@ fn the_oldest_record_decides_how_long_a_request_lingers() {
 }
 
 #[test]
+fn without_linger_a_burst_leaves_requests_for_what_comes_while_it_is_under_way() {
+    let mut world = World::new(unlimited().linger(Duration::ZERO).build().unwrap(), 4);
+    world.latency = millis(16);
+    world.push(0, "k0", 10).unwrap();
+    world.run_until_done();
+
+    for tag in 1..=20 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.request_sizes()[1..], [1; 4], "a quarter of the sixteen requests go at once");
+    for tag in 21..=500 {
+        world.run_for(Duration::from_micros(200));
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+        world.settle();
+    }
+    world.run_until_done();
+    let slowest = (21..=500).map(|tag| world.delay(tag)).max().unwrap();
+    assert!(slowest <= millis(18), "a round trip is 16 ms and a step 1.3 ms, and one took {slowest:?}");
+}
+
+#[test]
+fn without_linger_a_full_request_waits_for_no_step() {
+    let mut world = World::new(unlimited().linger(Duration::ZERO).build().unwrap(), 4);
+    world.latency = millis(16);
+    world.push(0, "k0", 10).unwrap();
+    world.run_until_done();
+
+    for tag in 1..=4 + 500 * 12 + 1 {
+        world.push(tag, &format!("k{tag}"), 10).unwrap();
+        world.settle();
+    }
+    let expected: Vec<usize> = [1; 4].into_iter().chain([500; 12]).collect();
+    assert_eq!(world.request_sizes()[1..], expected, "what waits for its step goes once it fills a request");
+}
+
+#[test]
 fn without_linger_a_record_goes_at_once_and_records_gather_while_no_request_may_go() {
     let mut world =
         World::new(unlimited().linger(Duration::ZERO).in_flight_requests_max(1).build().unwrap(), 4);

@@ -315,7 +315,7 @@ impl FreeShardsGo {
     ) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
         let allowed = batcher.stats().requests_in_flight_allowed;
-        let is_paced = 2 * producer.in_flight >= allowed
+        let is_paced = 4 * producer.in_flight >= allowed
             && producer.requests.back().is_some_and(|last| scene.clock <= last.after(STEP_MAX));
         if producer.in_flight >= allowed || is_paced {
             producer.held_up_until = scene.clock;
@@ -546,7 +546,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long an aggregate is kept that an unknown shard has stored.
 const MAP_AWAITED_MAX: Duration = Duration::from_secs(30);
-/// Between two requests that are not full, while half of those that may be in flight are.
+/// Between two requests that are not full, while a quarter of those that may be in flight are.
 const STEP_MAX: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Requests that may pass by besides one for each lane's turn.
