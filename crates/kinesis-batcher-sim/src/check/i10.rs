@@ -315,7 +315,7 @@ impl FreeShardsGo {
     ) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
         let allowed = batcher.stats().requests_in_flight_allowed;
-        let is_paced = 4 * producer.in_flight >= allowed
+        let is_paced = producer.in_flight >= (allowed / 4).max(1)
             && producer.requests.back().is_some_and(|last| scene.clock <= last.after(STEP_MAX));
         if producer.in_flight >= allowed || is_paced {
             producer.held_up_until = scene.clock;
