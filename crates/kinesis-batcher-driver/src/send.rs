@@ -133,5 +133,5 @@ impl Drop for Admitting<'_> {
     }
 }
 
-/// Records that one sender may push while others wait for the lock: some tens of microseconds.
-const HOLD_RECORDS: usize = 512;
+/// Records that one sender may push while others wait for the lock: some ten microseconds.
+const HOLD_RECORDS: usize = 128;

@@ -11,7 +11,7 @@ use crate::record::CompletionHandler;
 use crate::runtime::Runtime;
 use crate::signal::Signal;
 use crate::state::State;
-use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard, lock_soon};
 use crate::tellings::Tellings;
 use crate::transport::Transport;
 
@@ -84,8 +84,7 @@ impl Shared {
 
     /// The state, to be looked at. Changes go through [`change`](Self::change).
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock is a bug in the core. Going on serves those who wait better than a second panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_soon(&self.state)
     }
 
     /// The runtime's time; never ask under the lock.
