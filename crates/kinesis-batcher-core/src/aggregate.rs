@@ -9,7 +9,7 @@ use kinesis_aggregation::{AggregateBuilder, Decoded, decode, decode_without_chec
 use crate::entry::{Content, Entry, Member, Members};
 use crate::event::Receipt;
 use crate::hash_key::HashKey;
-use crate::record::{Record, key_text};
+use crate::record::{HashKeyOrigin, Record, key_text};
 use crate::sequence_number::SequenceNumber;
 use crate::shard_id::ShardId;
 use crate::time::Timestamp;
@@ -174,7 +174,7 @@ pub(crate) fn dissolve<T>(entry: Entry<T>) -> Vec<(Record, Member<T>)> {
                 data: entry.data,
                 partition_key: entry.partition_key,
                 hash_key: entry.hash_key,
-                hash_key_is_explicit: entry.hash_key_is_explicit,
+                hash_key_origin: HashKeyOrigin::of(entry.hash_key_is_explicit),
             };
             return alloc::vec![(record, Member { tag, accepted_at })];
         }
@@ -190,7 +190,7 @@ pub(crate) fn dissolve<T>(entry: Entry<T>) -> Vec<(Record, Member<T>)> {
             data: entry.data.slice_ref(record.data),
             hash_key: explicit.unwrap_or_else(|| hash_key_of(&partition_key)),
             partition_key,
-            hash_key_is_explicit: explicit.is_some(),
+            hash_key_origin: HashKeyOrigin::of(explicit.is_some()),
         }
     });
     records.zip(all.members).collect()

@@ -66,7 +66,7 @@ impl<T> Entry<T> {
             accepted_at,
             sequence,
             attempts: 0,
-            hash_key_is_explicit: record.hash_key_is_explicit,
+            hash_key_is_explicit: record.hash_key_origin.is_explicit(),
             possible_duplicate: false,
             misplacements: 0,
         }

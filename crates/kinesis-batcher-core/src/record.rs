@@ -91,7 +91,29 @@ pub struct Record {
     /// Empty when the record has no key, which only streams with `AUTO` distribution take.
     pub(crate) partition_key: Bytes,
     pub(crate) hash_key: HashKey,
-    pub(crate) hash_key_is_explicit: bool,
+    pub(crate) hash_key_origin: HashKeyOrigin,
+}
+
+/// Whether a record's hash key was given or computed.
+///
+/// It takes eight bytes, which the alignment of the fields beside it takes anyway. Were it one byte, a `Result` of a record
+/// would be told by that byte, and records would be moved in pieces of odd sizes: processors stall when they load a word
+/// of which parts have just been stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum HashKeyOrigin {
+    PartitionKey,
+    Explicit,
+}
+
+impl HashKeyOrigin {
+    pub(crate) fn of(is_explicit: bool) -> Self {
+        if is_explicit { Self::Explicit } else { Self::PartitionKey }
+    }
+
+    pub(crate) fn is_explicit(self) -> bool {
+        self == Self::Explicit
+    }
 }
 
 impl Record {
@@ -108,7 +130,7 @@ impl Record {
         let PartitionKey(partition_key) = partition_key.try_into()?;
         let data = data.into();
         let hash_key = HashKey::of_bytes(&partition_key);
-        let record = Self { data, partition_key, hash_key, hash_key_is_explicit: false };
+        let record = Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey };
         record.checked()
     }
 
@@ -122,7 +144,7 @@ impl Record {
         records.map(|(PartitionKey(partition_key), data)| {
             let hash_key = hash_keys.next().expect("each key has its hash key");
             let hash_key = HashKey::new(hash_key);
-            Self { data, partition_key, hash_key, hash_key_is_explicit: false }.checked()
+            Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey }.checked()
         })
     }
 
@@ -136,7 +158,7 @@ impl Record {
             data: data.into(),
             partition_key: Bytes::new(),
             hash_key: HashKey::MIN,
-            hash_key_is_explicit: false,
+            hash_key_origin: HashKeyOrigin::PartitionKey,
         };
         record.checked()
     }
@@ -145,7 +167,7 @@ impl Record {
     #[must_use]
     pub fn with_explicit_hash_key(mut self, hash_key: HashKey) -> Self {
         self.hash_key = hash_key;
-        self.hash_key_is_explicit = true;
+        self.hash_key_origin = HashKeyOrigin::Explicit;
         self
     }
 
@@ -170,7 +192,7 @@ impl Record {
     /// The explicit hash key, where one was given.
     #[must_use]
     pub fn explicit_hash_key(&self) -> Option<HashKey> {
-        self.hash_key_is_explicit.then_some(self.hash_key)
+        self.hash_key_origin.is_explicit().then_some(self.hash_key)
     }
 
     /// Where the record goes: the explicit hash key or the MD5 of the partition key.
@@ -199,7 +221,7 @@ impl fmt::Debug for Record {
         f.debug_struct("Record")
             .field("data_bytes", &self.data.len())
             .field("partition_key_bytes", &self.partition_key.len())
-            .field("hash_key_is_explicit", &self.hash_key_is_explicit)
+            .field("hash_key_is_explicit", &self.hash_key_origin.is_explicit())
             .finish()
     }
 }

@@ -27,13 +27,18 @@ impl<T> Batcher<T> {
         if !self.gate.is_open(self.now) {
             return None;
         }
+        let any_suspect = self.quarantine.ready_at().is_some_and(|ready_at| ready_at <= self.now);
+        let is_full = self.is_full_request();
+        let is_worth_it = is_full || self.lanes.any_due() && self.gate.paced_until() <= self.now;
+        if !any_suspect && !is_worth_it {
+            return None;
+        }
         let mut request = self.blank_request();
-        self.fill_from_quarantine(&mut request);
-        if request.entries.is_empty() {
-            let is_full = self.is_full_request();
-            if is_full || self.lanes.any_due() && self.gate.paced_until() <= self.now {
-                self.fill_from_lanes(&mut request);
-            }
+        if any_suspect {
+            self.fill_from_quarantine(&mut request);
+        }
+        if request.entries.is_empty() && is_worth_it {
+            self.fill_from_lanes(&mut request);
             if !is_full && !request.entries.is_empty() {
                 self.gate.stepped(self.now);
             }
@@ -155,9 +160,6 @@ impl<T> Batcher<T> {
 
     /// Sends a group of suspects, if any can go; others of their lanes keep them no company.
     fn fill_from_quarantine(&mut self, request: &mut Request<T>) {
-        if self.quarantine.ready_at().is_none_or(|ready_at| ready_at > self.now) {
-            return;
-        }
         self.expire_quarantined();
         let Self { quarantine, lanes, lane_of_shard, map, now, .. } = self;
         let group = quarantine.next_group(*now, |entry| {
