@@ -1,15 +1,14 @@
 //! Where a record's partition key comes from.
 
 mod json_pointer;
+mod random_keys;
 
 use bytes::Bytes;
 use kinesis_batcher_core::PartitionKey;
-use rand::rngs::SmallRng;
-use rand::{Rng, RngExt};
 use regex::bytes::{CaptureLocations, Regex};
-use uuid::Builder;
 
 use self::json_pointer::{Found, JsonPointer};
+use self::random_keys::RandomKeys;
 use crate::input::Blocks;
 use crate::reason::{Kind, Reason};
 
@@ -108,44 +107,6 @@ fn no_key(text: String) -> Reason {
     Reason::new(Kind::NoKey, text)
 }
 
-/// Random (version 4) UUIDs, many to a block. They spread records over shards and guard nothing, so a fast generator
-/// will do.
-struct RandomKeys {
-    random: SmallRng,
-    blocks: Blocks,
-    /// Keys that are made and not given away.
-    ready: Bytes,
-}
-
-impl RandomKeys {
-    fn new(blocks: Blocks) -> Self {
-        Self { random: rand::make_rng(), blocks, ready: Bytes::new() }
-    }
-
-    fn next(&mut self) -> Bytes {
-        if self.ready.is_empty() {
-            if !self.blocks.may_lend() {
-                let mut key = [0; UUID_BYTES];
-                write_uuid(&mut self.random, &mut key);
-                return Bytes::copy_from_slice(&key);
-            }
-            let mut block = self.blocks.take();
-            let (keys, _) = block.as_chunks_mut();
-            let made = keys.len() * UUID_BYTES;
-            keys.iter_mut().for_each(|key| write_uuid(&mut self.random, key));
-            self.ready = self.blocks.lend(block);
-            self.ready.truncate(made);
-        }
-        self.ready.split_to(UUID_BYTES)
-    }
-}
-
-fn write_uuid(random: &mut impl Rng, key: &mut [u8; UUID_BYTES]) {
-    Builder::from_random_bytes(random.random()).into_uuid().hyphenated().encode_lower(key);
-}
-
-const UUID_BYTES: usize = uuid::fmt::Hyphenated::LENGTH;
-
 fn parse_regex(pattern: &str) -> Result<Regex, String> {
     let regex = Regex::new(pattern).map_err(|error| match error {
         regex::Error::Syntax(report) => {
@@ -166,8 +127,6 @@ fn parse_regex(pattern: &str) -> Result<Regex, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     fn blocks() -> Blocks {
@@ -180,17 +139,6 @@ mod tests {
             .key(&Bytes::from_static(data))
             .map(|key| key.as_str().to_owned())
             .map_err(|reason| reason.to_string())
-    }
-
-    #[test]
-    fn random_keys_are_distinct_version_four_uuids() {
-        let mut maker = KeyMaker::new(KeySpec::Random, blocks());
-        let keys: HashSet<PartitionKey> = (0..5_000).map(|_| maker.key(&Bytes::new()).unwrap()).collect();
-        assert_eq!(keys.len(), 5_000, "no two records share a random key, in two blocks and after them");
-        for key in keys {
-            let uuid = uuid::Uuid::try_parse(key.as_str()).unwrap();
-            assert_eq!(uuid.get_version_num(), 4);
-        }
     }
 
     #[test]
