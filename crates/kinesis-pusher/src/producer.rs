@@ -39,7 +39,10 @@ impl Destination for Producer {
     fn is_saturated(&self) -> bool {
         let stats = self.stats();
         let requests = stats.requests_in_flight_allowed;
-        stats.requests_in_flight >= requests && stats.records_queued >= requests * REQUEST_RECORDS_MAX as u64
+        // As many more as come back until somebody asks again, for requests that take a hundredth of a second.
+        let next_requests = (requests / 8).max(1);
+        stats.requests_in_flight >= requests
+            && stats.records_queued >= next_requests * REQUEST_RECORDS_MAX as u64
     }
 
     fn traffic(&self) -> Traffic {
