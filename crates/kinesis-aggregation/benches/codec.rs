@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use kinesis_aggregation::{AggregateBuilder, decode, decode_without_checksum, seal};
+use kinesis_aggregation::{
+    AggregateBuilder, decode, decode_without_checksum, hash_key_of, hash_keys_of, seal,
+};
 use md5::{Digest, Md5};
 
-criterion_group!(benches, encoder, decoder, checksum);
+criterion_group!(benches, encoder, decoder, checksum, hash_keys);
 criterion_main!(benches);
 
 /// 8,000 records of 100 bytes with 1,000 distinct keys: an aggregate of just under 1 MiB.
@@ -122,32 +124,58 @@ fn decoder(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Aggregates of 50 KiB, as many as one request may have: one at a time, and together. They are sealed already,
-/// so that each run finds them as the one before did; writing 16 bytes is all that is left out.
+/// Aggregates, as many as one request may have: one at a time, and together. They are sealed already, so that each run
+/// finds them as the one before did; writing 16 bytes is all that is left out.
 fn checksum(criterion: &mut Criterion) {
     let records = Records::new();
-    let mut builder = AggregateBuilder::new(50 << 10);
-    let mut aggregates: Vec<bytes::Bytes> = Vec::new();
-    for (key, data) in std::iter::repeat_with(|| records.iter()).flatten() {
-        if builder.push(key, None, data, &[]).is_err() {
-            aggregates.push(builder.finish());
-        }
-        if aggregates.len() == 16 {
-            break;
-        }
-    }
     let mut group = criterion.benchmark_group("checksum");
-    for count in [1, 2, 4, 8, 16] {
-        let aggregates = &mut aggregates[..count];
-        group.throughput(Throughput::Bytes(aggregates.iter().map(|aggregate| aggregate.len() as u64).sum()));
-        group.bench_function(format!("{count}, md-5"), |bencher| {
-            bencher.iter(|| aggregates.iter().for_each(|aggregate| _ = black_box(Md5::digest(aggregate))));
-        });
-        group.bench_function(format!("{count}, seal"), |bencher| {
-            bencher.iter(|| seal(black_box(&mut *aggregates)));
-        });
+    for (kib, counts) in [(50, &[1, 2, 4, 8, 16, 32][..]), (2, &[8, 16, 32])] {
+        let mut builder = AggregateBuilder::new(kib << 10);
+        let mut aggregates: Vec<bytes::Bytes> = Vec::new();
+        for (key, data) in std::iter::repeat_with(|| records.iter()).flatten() {
+            if builder.push(key, None, data, &[]).is_err() {
+                aggregates.push(builder.finish());
+            }
+            if aggregates.len() == 32 {
+                break;
+            }
+        }
+        for &count in counts {
+            let aggregates = &mut aggregates[..count];
+            group.throughput(Throughput::Bytes(
+                aggregates.iter().map(|aggregate| aggregate.len() as u64).sum(),
+            ));
+            group.bench_function(format!("{count} of {kib} KiB, md-5"), |bencher| {
+                bencher
+                    .iter(|| aggregates.iter().for_each(|aggregate| _ = black_box(Md5::digest(aggregate))));
+            });
+            group.bench_function(format!("{count} of {kib} KiB, seal"), |bencher| {
+                bencher.iter(|| seal(black_box(&mut *aggregates)));
+            });
+        }
     }
     group.finish();
+}
+
+/// Keys of 36 bytes, as UUIDs are: one after the other, and as many at once as the name says.
+fn hash_keys(criterion: &mut Criterion) {
+    let keys: Vec<String> = (0..960).map(|n| format!("{n:08x}-6f1d-4c11-9d7e-{:012x}", n * 7_919)).collect();
+    let mut group = criterion.benchmark_group("hash keys");
+    group.throughput(Throughput::Elements(keys.len() as u64));
+    group.bench_function("one by one", |bencher| {
+        bencher.iter(|| keys.iter().for_each(|key| _ = black_box(hash_key_of(black_box(key)))));
+    });
+    group.bench_function("4 at once", |bencher| bencher.iter(|| hash_at_once::<4>(&keys)));
+    group.bench_function("8 at once", |bencher| bencher.iter(|| hash_at_once::<8>(&keys)));
+    group.bench_function("16 at once", |bencher| bencher.iter(|| hash_at_once::<16>(&keys)));
+    group.bench_function("32 at once", |bencher| bencher.iter(|| hash_at_once::<32>(&keys)));
+    group.finish();
+}
+
+fn hash_at_once<const N: usize>(keys: &[String]) {
+    for keys in keys.as_chunks::<N>().0 {
+        black_box(hash_keys_of(black_box(keys)));
+    }
 }
 
 const RECORDS: usize = 8_000;

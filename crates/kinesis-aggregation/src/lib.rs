@@ -9,7 +9,9 @@
 //! the 1 MiB/s that is paid for, unless they travel together. What is built here is read by the KCL, by AWS
 //! Lambda's and Firehose's de-aggregation and by the `aws-kinesis-agg` packages, and the reverse.
 //!
-//! `no_std` with `alloc`, no unsafe code, no panics on input.
+//! `no_std` with `alloc`, no unsafe code, no panics on input. The feature `std`, which is off by default, changes no
+//! result: it lets [`seal`] and [`hash_keys_of`] ask an x86-64 at run time whether it has wider vectors than all of
+//! them have.
 //!
 //! # Writing
 //! ```
@@ -79,6 +81,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod builder;
 mod damage;
@@ -89,6 +93,7 @@ mod key_table;
 mod md5_lanes;
 mod seal;
 mod user_record;
+mod wide;
 mod wire;
 
 pub use builder::{AggregateBuilder, Full};
