@@ -135,7 +135,7 @@ impl Record {
     }
 
     /// As [`new`](Self::new) for each key and its data, in their order, with the keys hashed side by side: for those who
-    /// make many records, in portions of eight or a multiple of it.
+    /// make many records, in portions of sixteen or a multiple of it.
     ///
     /// # Errors
     /// As [`new`](Self::new), for each record by itself. Keys are checked when they are made.

@@ -94,7 +94,7 @@ impl BatchBuilder {
 }
 
 /// As many as share the vector instructions of [`Record::new_each`].
-const HASHED_AT_ONCE: usize = 8;
+const HASHED_AT_ONCE: usize = 16;
 
 const SIZE_WAS_CHECKED: &str = "the size was checked when it was keyed";
 
