@@ -83,6 +83,8 @@
 //! # Without std
 //!
 //! The crate is `no_std` and needs an allocator and 64-bit integers; pointers of 32 bits will do (WASM).
+//! Where std is at hand, its feature `std` has checksums and hash keys computed with the widest vectors of the
+//! processor. It changes nothing else.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -135,7 +137,7 @@ pub use hash_key::{HashKey, HashKeyError};
 pub use histogram::Histogram;
 pub use histograms::Histograms;
 pub use record::{PartitionKey, Record, RecordError};
-pub use request::{Request, RequestRecord};
+pub use request::{Request, RequestRecord, UnsealedRequest};
 pub use response::{RecordOutcome, RequestError, Response};
 pub use sequence_number::SequenceNumber;
 pub use shard_id::ShardId;

@@ -104,6 +104,35 @@ impl<T> fmt::Debug for Request<T> {
     }
 }
 
+/// A request whose aggregates may lack their checksums, from
+/// [`Batcher::poll_unsealed_request`](crate::Batcher::poll_unsealed_request). It shows nobody its records.
+///
+/// As with a [`Request`]: one that is dropped takes its records with it, and the batcher counts them as in flight for ever.
+#[must_use = "a request that is dropped loses its records; seal it, and give it back through handle_response"]
+pub struct UnsealedRequest<T> {
+    request: Request<T>,
+}
+
+impl<T> UnsealedRequest<T> {
+    pub(crate) fn new(request: Request<T>) -> Self {
+        Self { request }
+    }
+
+    /// Computes the checksums that are missing, those of all aggregates side by side: an MD5 of all their bytes. An aggregate
+    /// that was sent before has its checksum, so it costs nothing to try again.
+    pub fn seal(self) -> Request<T> {
+        let mut request = self.request;
+        kinesis_aggregation::seal(request.entries.iter_mut().filter_map(Entry::take_unsealed));
+        request
+    }
+}
+
+impl<T> fmt::Debug for UnsealedRequest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unsealed{:?}", self.request)
+    }
+}
+
 /// One Kinesis record of a request, as it goes over the wire.
 #[derive(Clone, Copy)]
 pub struct RequestRecord<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use futures_channel::oneshot;
-use kinesis_batcher_core::{Delivered, Record, Request};
+use kinesis_batcher_core::{Delivered, Record, UnsealedRequest};
 
 use crate::record::{Completion, CompletionHandler};
 use crate::request_task;
@@ -19,7 +19,7 @@ use crate::watchers::Returned;
 /// ours, and records and wakers run it when they are dropped: none of that may happen under the lock.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) requests: Vec<Request<Tag>>,
+    pub(crate) requests: Vec<UnsealedRequest<Tag>>,
     /// The records of a request of which every one was stored.
     pub(crate) delivered: Option<Delivered<Tag>>,
     pub(crate) deliveries: Vec<(oneshot::Sender<DeliveryResult>, DeliveryResult)>,

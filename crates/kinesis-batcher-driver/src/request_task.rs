@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kinesis_batcher_core::{Request, RequestError, Response};
+use kinesis_batcher_core::{Request, RequestError, Response, UnsealedRequest};
 use tracing::{Instrument, debug_span, field};
 
 use crate::effects::Effects;
@@ -11,23 +11,27 @@ use crate::shared::Shared;
 use crate::tag::Tag;
 use crate::transport::PutRecords;
 
-/// Sends a request in a new task, so that building, signing and reading spread over the runtime's threads.
-pub(crate) fn spawn(shared: &Arc<Shared>, request: Request<Tag>) {
-    let in_flight = InFlight { shared: Arc::clone(shared), request: Some(PutRecords::new(request)) };
+/// Sends a request in a new task, so that checksums, building, signing and reading spread over the runtime's threads.
+pub(crate) fn spawn(shared: &Arc<Shared>, request: UnsealedRequest<Tag>) {
+    let in_flight = InFlight { shared: Arc::clone(shared), unsealed: Some(request), sealed: None };
     shared.runtime.spawn(Box::pin(in_flight.run()));
 }
 
 /// A request that must be answered, whatever happens to the task.
 struct InFlight {
     shared: Arc<Shared>,
-    request: Option<PutRecords>,
+    /// What is to be sent next.
+    unsealed: Option<UnsealedRequest<Tag>>,
+    /// What is being sent.
+    sealed: Option<PutRecords>,
 }
 
 impl InFlight {
     /// Sends the request, and after it those that its answer makes way for: the first of them here, the others in
     /// tasks of their own.
     async fn run(mut self) {
-        while let Some(request) = &self.request {
+        while let Some(unsealed) = self.unsealed.take() {
+            let request = &*self.sealed.insert(PutRecords::new(unsealed.seal()));
             let shared = &*self.shared;
             let span = debug_span!(
                 "put_records",
@@ -56,9 +60,9 @@ impl InFlight {
     }
 
     fn answer(&mut self, outcome: Result<Response, RequestError>) {
-        let Some(request) = self.request.take() else { return };
-        let mut effects = settle(&self.shared, request, outcome);
-        self.request = effects.requests.pop().map(PutRecords::new);
+        let Some(request) = self.sealed.take() else { return };
+        let mut effects = settle(&self.shared, request.into_request(), outcome);
+        self.unsealed = effects.requests.pop();
         effects.run(&self.shared);
     }
 }
@@ -66,16 +70,19 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         // Left when the runtime dropped the task; if that is its end, the guards of the other tasks tell.
-        let Some(request) = self.request.take() else { return };
+        let sealed = self.sealed.take().map(PutRecords::into_request);
+        let Some(request) = sealed.or_else(|| self.unsealed.take().map(UnsealedRequest::seal)) else {
+            return;
+        };
         let error = RequestError::outcome_unknown("the task that sent it was dropped");
         settle(&self.shared, request, Err(error)).run(&self.shared);
     }
 }
 
 /// Gives a request back to the core. The outcome is read through before the lock is taken.
-fn settle(shared: &Shared, request: PutRecords, outcome: Result<Response, RequestError>) -> Effects {
+fn settle(shared: &Shared, request: Request<Tag>, outcome: Result<Response, RequestError>) -> Effects {
     let now = shared.now();
-    let answered = request.into_request().answered(now, outcome);
+    let answered = request.answered(now, outcome);
     let ((), effects) =
         shared.change_at_and_defer(now, |state, now, effects| state.handle_answer(now, answered, effects));
     effects

@@ -222,7 +222,7 @@ impl State {
                 self.admit_waiters(now, effects);
                 continue;
             }
-            match self.batcher.poll_request() {
+            match self.batcher.poll_unsealed_request() {
                 Some(request) => effects.requests.push(request),
                 // Building requests may have brought events to light.
                 None if !self.has_events(now, effects) => break,

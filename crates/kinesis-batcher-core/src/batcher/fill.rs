@@ -47,8 +47,6 @@ impl<T> Batcher<T> {
             self.spare.push((request.entries, request.runs));
             return None;
         }
-        // All at once, because checksums of several aggregates are computed side by side.
-        kinesis_aggregation::seal(request.entries.iter_mut().filter_map(Entry::take_unsealed));
         self.gate.sent();
         self.stats.requests_sent += 1;
         self.histograms.request_entries.record(request.entries.len() as u64);

@@ -28,7 +28,7 @@ use crate::lane::Limits;
 use crate::lanes::Lanes;
 use crate::quarantine::Quarantine;
 use crate::record::Record;
-use crate::request::{Request, Run};
+use crate::request::{Request, Run, UnsealedRequest};
 use crate::response::{RequestError, Response};
 use crate::rng::Rng;
 use crate::shard_map::ShardMap;
@@ -248,11 +248,17 @@ impl<T> Batcher<T> {
 
     /// A request to send now. Built at the last moment, so ask only when it can be sent at once; ask until `None`.
     pub fn poll_request(&mut self) -> Option<Request<T>> {
+        self.poll_unsealed_request().map(UnsealedRequest::seal)
+    }
+
+    /// As [`poll_request`](Self::poll_request), less the checksums of aggregates, which are most of its time where there
+    /// are any: for who polls under a lock and has them computed outside.
+    pub fn poll_unsealed_request(&mut self) -> Option<UnsealedRequest<T>> {
         loop {
             let request = self.fill();
             if request.is_some() || !self.give_turns() {
                 self.finish();
-                return request;
+                return request.map(UnsealedRequest::new);
             }
         }
     }
