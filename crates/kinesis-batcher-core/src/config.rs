@@ -253,7 +253,7 @@ impl ConfigBuilder {
     /// [`ConfigError`] for the first setting out of its range; the message names it, its value and the range.
     pub fn build(self) -> Result<Config, ConfigError> {
         check_number("in_flight_requests_max", self.in_flight_requests_max, 1, 10_000)?;
-        check_number("buffer_bytes_max", self.buffer_bytes_max, 1 << 10, 1 << 40)?;
+        check_number("buffer_bytes_max", self.buffer_bytes_max, 1 << 10, BUFFER_BYTES_LIMIT)?;
         check_number("buffer_records_max", self.buffer_records_max, 1, 100_000_000)?;
         check_number("request_records_max", self.request_records_max, 1, REQUEST_RECORDS_MAX)?;
         check_number("request_bytes_max", self.request_bytes_max, 1 << 10, REQUEST_BYTES_MAX)?;
@@ -405,6 +405,11 @@ fn check_number(setting: &'static str, value: usize, min: usize, max: usize) -> 
     Err(ConfigError::new(setting, format!("{value}"), format!("from {min} to {max}")))
 }
 
+/// 1 TiB, or all that pointers of 32 bits reach.
+const BUFFER_BYTES_LIMIT: usize = match 1_usize.checked_shl(40) {
+    Some(bytes) => bytes,
+    None => usize::MAX,
+};
 /// A record that may wait longer than an hour for company is a mistake in units.
 const LINGER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Below a millisecond no request comes back in time.
