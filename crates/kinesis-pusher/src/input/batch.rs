@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn records_keep_their_order_and_the_hash_keys_they_have_alone() {
         let mut builder = BatchBuilder::default();
-        for count in [0, 1, 7, 8, 9, 40, 43] {
+        for count in [0, 1, 15, 16, 17, 40, 43] {
             (1..=count).for_each(|line| builder.push(item(line, true)));
             assert_eq!(builder.len() as u64, count);
             let batch = builder.take(count);
