@@ -10,7 +10,7 @@ use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{Builder, Config, IdentityCache, Region, StalledStreamProtectionConfig};
 
-use crate::put_records::Template;
+use crate::put_records::{Acceptance, Template};
 
 /// A client whose credentials can be forgotten.
 ///
@@ -20,6 +20,8 @@ use crate::put_records::Template;
 pub(crate) struct RenewableClient {
     config: Config,
     current: Mutex<Current>,
+    /// Of the endpoint, which stays when the credentials change.
+    cbor: Acceptance,
 }
 
 struct Current {
@@ -52,6 +54,7 @@ impl RenewableClient {
         Self {
             config,
             current: Mutex::new(Current { client, renewed_at: None, renewals: 0, template: None }),
+            cbor: Acceptance::default(),
         }
     }
 
@@ -79,6 +82,11 @@ impl RenewableClient {
 
     pub(crate) fn drop_template(&self) {
         self.lock().template = None;
+    }
+
+    /// Whether the endpoint takes CBOR.
+    pub(crate) fn cbor(&self) -> &Acceptance {
+        &self.cbor
     }
 
     /// Forgets the credentials; the next request asks for them anew. At most once a second: with sixteen requests in

@@ -90,6 +90,11 @@ impl StreamId {
     pub(crate) fn stream_arn(&self) -> Option<String> {
         self.arn().map(str::to_owned)
     }
+
+    /// The one of name and ARN that the stream goes by, after the name of the API's field for it.
+    pub(crate) fn field(&self) -> (&'static str, &str) {
+        self.arn().map_or(("StreamName", self.name()), |arn| ("StreamARN", arn))
+    }
 }
 
 impl FromStr for StreamId {

@@ -1,4 +1,4 @@
-//! PutRecords past the SDK's orchestrator.
+//! PutRecords past the SDK's orchestrator, in JSON as it sends it, or in CBOR.
 //!
 //! A request that the orchestrator sent is taken as a template: its address, its headers, the scope of its signature,
 //! and the components that it was sent with. Requests after it are the same with a body and a signature of their own.
@@ -36,6 +36,8 @@ use kinesis_batcher_driver::Response;
 
 use super::lean::deserialize_error;
 use super::reply::read_reply;
+use super::scan::Malformed;
+use super::{cbor, json};
 
 /// What a request went out with, for others to go out with.
 pub(crate) struct Template {
@@ -49,6 +51,13 @@ pub(crate) struct Template {
     components: RuntimeComponents,
     /// The protocol, by which errors are read.
     config: ConfigBag,
+}
+
+/// How a request is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Json,
+    Cbor,
 }
 
 /// How far the service's clock is ahead of this one, or behind.
@@ -98,18 +107,19 @@ impl Template {
         })
     }
 
-    /// Sends a request with this body.
+    /// Sends a request with this body, which is in this encoding.
     pub(super) async fn send(
         &self,
+        encoding: Encoding,
         body: Vec<u8>,
     ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
         let not_sent = |error: BoxError| SdkError::construction_failure(error);
         let identity = self.identity().await.map_err(not_sent)?;
-        let mut request = self.request(body).map_err(not_sent)?;
+        let mut request = self.request(encoding, body).map_err(not_sent)?;
         self.sign(&mut request, &identity).map_err(not_sent)?;
         let connection = CaptureSmithyConnection::new();
         request.add_extension(connection.clone());
-        let exchanged = self.exchange(request).await;
+        let exchanged = self.exchange(encoding, request).await;
         let is_transient = match &exchanged {
             Ok(_) => false,
             Err(SdkError::DispatchFailure(_)) => true,
@@ -131,13 +141,16 @@ impl Template {
         Ok(identity)
     }
 
-    fn request(&self, body: Vec<u8>) -> Result<HttpRequest, BoxError> {
+    fn request(&self, encoding: Encoding, body: Vec<u8>) -> Result<HttpRequest, BoxError> {
         let length = body.len();
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST")?;
         request.set_uri(&*self.uri)?;
         *request.headers_mut() = self.headers.clone();
         request.headers_mut().insert("content-length", length.to_string());
+        if encoding == Encoding::Cbor {
+            request.headers_mut().insert("content-type", cbor::CONTENT_TYPE);
+        }
         Ok(request)
     }
 
@@ -163,6 +176,7 @@ impl Template {
 
     async fn exchange(
         &self,
+        encoding: Encoding,
         request: HttpRequest,
     ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
         let mut response = self.connector.call(request).await.map_err(SdkError::dispatch_failure)?;
@@ -171,11 +185,23 @@ impl Template {
             Ok(body) => body.into_bytes(),
             Err(error) => return Err(SdkError::response_error(error, response)),
         };
+        // A proxy or an emulator may answer in JSON what it was asked in CBOR.
+        let is_cbor =
+            encoding == Encoding::Cbor && cbor::is_cbor(response.headers().get("content-type"), &body);
         if response.status().is_success() {
-            return read_reply(&body).map_err(|error| SdkError::response_error(error, response));
+            return read(is_cbor, &body).map_err(|error| SdkError::response_error(error, response));
         }
-        *response.body_mut() = SdkBody::from(body);
+        let json = is_cbor.then(|| cbor::to_json(&body).ok()).flatten();
+        *response.body_mut() = json.map_or_else(|| SdkBody::from(body), SdkBody::from);
         Err(error_of(response, &self.config))
+    }
+}
+
+fn read(is_cbor: bool, reply: &[u8]) -> Result<Response, Malformed> {
+    if is_cbor {
+        read_reply(cbor::Scanner::new(reply), reply.len())
+    } else {
+        read_reply(json::Scanner::new(reply), reply.len())
     }
 }
 

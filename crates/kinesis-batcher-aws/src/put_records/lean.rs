@@ -26,8 +26,8 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use kinesis_batcher_driver::{PutRecords, Response};
 
-use super::body::body;
 use super::direct::Template;
+use super::json::{self, Scanner, body};
 use super::reply::read_reply;
 use crate::stream_id::StreamId;
 
@@ -139,7 +139,7 @@ impl SerializeRequest for Exchange {
         request.set_method("POST")?;
         request.set_uri("/")?;
         let headers = request.headers_mut();
-        headers.insert("content-type", "application/x-amz-json-1.1");
+        headers.insert("content-type", json::CONTENT_TYPE);
         headers.insert("content-length", length.to_string());
         headers.insert("x-amz-target", "Kinesis_20131202.PutRecords");
         Ok(request)
@@ -156,7 +156,7 @@ impl DeserializeResponse for Exchange {
             return deserialize_error(response, config);
         }
         let reply = response.body().bytes().ok_or_else(|| OrchestratorError::other("no body was loaded"))?;
-        let response = read_reply(reply).map_err(OrchestratorError::other)?;
+        let response = read_reply(Scanner::new(reply), reply.len()).map_err(OrchestratorError::other)?;
         self.lock().response = Some(response);
         let output = PutRecordsOutput::builder().set_records(Some(vec![])).build();
         Ok(Output::erase(output.expect("the records are set, and nothing else is required")))

@@ -1,11 +1,13 @@
 //! PutRecords: the request out, the reply back, and what an error means.
 
-mod body;
+mod cbor;
 mod direct;
 mod entry;
+mod in_cbor;
 mod json;
 mod lean;
 mod reply;
+mod scan;
 mod sdk;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -18,7 +20,9 @@ use crate::client::RenewableClient;
 use crate::error_chain::{deepest_message, find_in_chain, is_not_connected, one_line};
 use crate::stream_id::StreamId;
 use crate::wire::Wire;
+use direct::Encoding;
 
+pub(crate) use cbor::Acceptance;
 pub(crate) use direct::Template;
 
 /// Sends the request once.
@@ -31,27 +35,46 @@ pub(crate) async fn put_records(
     let result = match wire {
         Wire::Sdk => sdk::put_records(&client.get(), stream, request).await,
         Wire::Lean => lean::put_records(&client.get(), stream, request).await,
-        Wire::Direct => put_records_directly(client, stream, request).await,
+        Wire::Direct | Wire::Cbor => match client.template() {
+            None => learn(client, stream, request).await,
+            Some(template) if wire == Wire::Cbor => {
+                in_cbor::put_records(client, template, stream, request).await
+            }
+            Some(template) => repeat(client, &template, Encoding::Json, stream, request).await,
+        },
     };
     result.map_err(|error| request_error(&error))
 }
 
-async fn put_records_directly(
+/// Sends the request through the orchestrator, and keeps what it went out with.
+async fn learn(
     client: &RenewableClient,
     stream: &StreamId,
     request: &PutRecords,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
-    if let Some(template) = client.template() {
-        let result = template.send(body::body(stream, request)).await;
-        if result.is_err() {
-            client.drop_template();
-        }
-        return result;
-    }
     let (current, renewals) = client.get_numbered();
     let (result, template) = lean::put_records_and_learn(&current, stream, request).await;
     if let (Ok(_), Some(template)) = (&result, template) {
         client.keep_template(renewals, template);
+    }
+    result
+}
+
+/// Sends the request as the template went out.
+async fn repeat(
+    client: &RenewableClient,
+    template: &Template,
+    encoding: Encoding,
+    stream: &StreamId,
+    request: &PutRecords,
+) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+    let body = match encoding {
+        Encoding::Json => json::body(stream, request),
+        Encoding::Cbor => cbor::body(stream, request),
+    };
+    let result = template.send(encoding, body).await;
+    if result.is_err() {
+        client.drop_template();
     }
     result
 }

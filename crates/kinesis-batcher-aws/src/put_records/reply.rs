@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use kinesis_batcher_driver::{RecordOutcome, Response};
 
 use super::entry::{Entry, Errors};
-use super::json::{Malformed, Scanner};
+use super::scan::{Malformed, Scan};
 
-/// What a successful reply says of each record. An empty reply says nothing of none.
+/// What a successful reply of so many bytes says of each record. An empty reply says nothing of none.
 ///
 /// # Errors
-/// When it is not the JSON of a reply to PutRecords.
-pub(super) fn read_reply(reply: &[u8]) -> Result<Response, Malformed> {
-    let mut scanner = Scanner::new(reply);
+/// When it is not a reply to PutRecords in the encoding of this scanner.
+pub(crate) fn read_reply<'a>(mut scanner: impl Scan<'a>, bytes: usize) -> Result<Response, Malformed> {
     let mut outcomes = Vec::new();
     if scanner.is_at_end() {
         return Ok(Response::new(outcomes));
@@ -21,20 +20,25 @@ pub(super) fn read_reply(reply: &[u8]) -> Result<Response, Malformed> {
         "Records" => {
             // If there is another list, it is the last one that counts.
             outcomes.clear();
-            outcomes.reserve((reply.len() / ENTRY_BYTES).min(ENTRIES_MAX));
+            outcomes.reserve((bytes / ENTRY_BYTES).min(ENTRIES_MAX));
             read_entries(scanner, &mut outcomes)
         }
         _ => scanner.skip(),
     })?;
-    scanner.end()?;
+    if !scanner.is_at_end() {
+        return Err(scanner.malformed("more than one value"));
+    }
     Ok(Response::new(outcomes))
 }
 
-fn read_entries(scanner: &mut Scanner<'_>, outcomes: &mut Vec<RecordOutcome>) -> Result<(), Malformed> {
+fn read_entries<'a>(scanner: &mut impl Scan<'a>, outcomes: &mut Vec<RecordOutcome>) -> Result<(), Malformed> {
     let mut errors = Errors::default();
     scanner.array(|scanner| {
-        let outcome = match scanner.attempt(read_stored) {
-            Some(stored) => stored,
+        let outcome = match scanner.stored() {
+            Some(stored) => RecordOutcome::Stored {
+                shard_id: stored.shard_id.into(),
+                sequence_number: stored.sequence_number.into(),
+            },
             None => read_entry(scanner)?.outcome(&mut errors),
         };
         outcomes.push(outcome);
@@ -42,16 +46,7 @@ fn read_entries(scanner: &mut Scanner<'_>, outcomes: &mut Vec<RecordOutcome>) ->
     })
 }
 
-/// The entry of a stored record as the service writes it, to the letter: nearly all entries are this one.
-fn read_stored(scanner: &mut Scanner<'_>) -> Option<RecordOutcome> {
-    let sequence_number = scanner.digits_after::<56>(b"{\"SequenceNumber\":\"", 0)?;
-    let shard_id = scanner.digits_after::<12>(b"\",\"ShardId\":\"shardId-", b"shardId-".len())?;
-    scanner
-        .exactly(b"\"}")
-        .then(|| RecordOutcome::Stored { shard_id: shard_id.into(), sequence_number: sequence_number.into() })
-}
-
-fn read_entry<'a>(scanner: &mut Scanner<'a>) -> Result<Entry<Cow<'a, str>>, Malformed> {
+fn read_entry<'a>(scanner: &mut impl Scan<'a>) -> Result<Entry<Cow<'a, str>>, Malformed> {
     let mut entry = Entry { shard_id: None, sequence_number: None, error_code: None, error_message: None };
     scanner.object(|scanner, field| {
         let value = match field {
@@ -67,7 +62,8 @@ fn read_entry<'a>(scanner: &mut Scanner<'a>) -> Result<Entry<Cow<'a, str>>, Malf
     Ok(entry)
 }
 
-/// A bit less than the entry of a stored record takes: `{"SequenceNumber":"","ShardId":""}` with 56 and 20 characters.
+/// A bit less than the entry of a stored record takes: `{"SequenceNumber":"","ShardId":""}` with 56 and 20 characters, and
+/// about as much in CBOR.
 const ENTRY_BYTES: usize = 100;
 /// Records in a request (API reference of PutRecords, 2026). A reply with more is wrong, but can be read.
 const ENTRIES_MAX: usize = 500;
@@ -75,10 +71,11 @@ const ENTRIES_MAX: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::put_records::json::Scanner;
 
     /// The entries' outcomes in words.
     fn read(reply: &str) -> Option<Vec<String>> {
-        let response = read_reply(reply.as_bytes()).ok()?;
+        let response = read_reply(Scanner::new(reply.as_bytes()), reply.len()).ok()?;
         let words = response.outcomes.into_iter().map(|outcome| match outcome {
             RecordOutcome::Stored { shard_id, sequence_number } => format!("{sequence_number} in {shard_id}"),
             RecordOutcome::Failed(error) => error.to_string(),
@@ -127,7 +124,7 @@ mod tests {
         let readable = files.filter(|file| {
             let reply =
                 std::fs::read(file.as_ref().expect("it can be listed").path()).expect("it can be read");
-            read_reply(&reply).is_ok()
+            read_reply(Scanner::new(&reply), reply.len()).is_ok()
         });
         assert!(readable.count() > 0, "some of it are replies");
     }

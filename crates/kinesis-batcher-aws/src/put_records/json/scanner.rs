@@ -7,16 +7,10 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// Why a text cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {at} of the reply")]
-pub(super) struct Malformed {
-    what: &'static str,
-    at: usize,
-}
+use crate::put_records::scan::{Malformed, Scan, Stored};
 
 /// A place in a JSON text.
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a [u8],
     /// The same text if it is UTF-8, so that not each string in it has to be looked at.
     utf8: Option<&'a str>,
@@ -25,22 +19,18 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, utf8: std::str::from_utf8(text).ok(), at: 0, depth: 0 }
     }
+}
 
-    /// Whether nothing but white space is left.
-    pub(super) fn is_at_end(&mut self) -> bool {
+impl<'a> Scan<'a> for Scanner<'a> {
+    fn is_at_end(&mut self) -> bool {
         self.space();
         self.at == self.text.len()
     }
 
-    pub(super) fn end(&mut self) -> Result<(), Malformed> {
-        if self.is_at_end() { Ok(()) } else { Err(self.malformed("more than one value")) }
-    }
-
-    /// Hands the name of each field that is not null to `each`, which takes its value.
-    pub(super) fn object(
+    fn object(
         &mut self,
         mut each: impl FnMut(&mut Self, &str) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
@@ -51,51 +41,11 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Takes this text and then so many digits up to a quote, and returns both the end of the text, from `prefix` bytes
-    /// before the digits, and the digits.
-    pub(super) fn digits_after<const DIGITS: usize>(
-        &mut self,
-        before: &[u8],
-        prefix: usize,
-    ) -> Option<&'a str> {
-        let start = self.at + before.len();
-        let (digits, rest) = self.text.get(self.at..)?.strip_prefix(before)?.split_first_chunk::<DIGITS>()?;
-        // Not `all`, which would look at one byte after the other.
-        let are_digits = digits.iter().fold(true, |all, digit| all & digit.is_ascii_digit());
-        if !are_digits || rest.first() != Some(&b'"') {
-            return None;
-        }
-        self.at = start + DIGITS;
-        self.slice(start - prefix, self.at)
-    }
-
-    /// Takes this text, if it is there.
-    pub(super) fn exactly(&mut self, text: &[u8]) -> bool {
-        let there = self.text[self.at..].starts_with(text);
-        self.at += if there { text.len() } else { 0 };
-        there
-    }
-
-    /// Tries something and stays where it is if that comes to nothing.
-    pub(super) fn attempt<T>(&mut self, attempt: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        let at = self.at;
-        let result = attempt(self);
-        if result.is_none() {
-            self.at = at;
-        }
-        result
-    }
-
-    /// Calls `each` for each element, which it takes.
-    pub(super) fn array(
-        &mut self,
-        each: impl FnMut(&mut Self) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
+    fn array(&mut self, each: impl FnMut(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
         self.members(b'[', b']', "no array", each)
     }
 
-    /// Takes a string.
-    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
+    fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
         self.space();
         if self.peek() != Some(b'"') {
             return Err(self.malformed("no string"));
@@ -122,8 +72,7 @@ impl<'a> Scanner<'a> {
         Ok(string)
     }
 
-    /// Passes over a value of whatever kind.
-    pub(super) fn skip(&mut self) -> Result<(), Malformed> {
+    fn skip(&mut self) -> Result<(), Malformed> {
         self.space();
         match self.peek() {
             Some(b'"') => self.skip_string(),
@@ -138,6 +87,50 @@ impl<'a> Scanner<'a> {
             Some(b'n') => self.literal(b"null"),
             _ => self.skip_number(),
         }
+    }
+
+    fn stored(&mut self) -> Option<Stored<'a>> {
+        let at = self.at;
+        let stored = self.stored_as_usual();
+        if stored.is_none() {
+            self.at = at;
+        }
+        stored
+    }
+
+    #[cold]
+    fn malformed(&self, what: &'static str) -> Malformed {
+        Malformed { what, at: self.at }
+    }
+}
+
+impl<'a> Scanner<'a> {
+    /// May stop anywhere.
+    fn stored_as_usual(&mut self) -> Option<Stored<'a>> {
+        let sequence_number = self.digits_after::<56>(b"{\"SequenceNumber\":\"", 0)?;
+        let shard_id = self.digits_after::<12>(b"\",\"ShardId\":\"shardId-", b"shardId-".len())?;
+        self.exactly(b"\"}").then_some(Stored { shard_id, sequence_number })
+    }
+
+    /// Takes this text and then so many digits up to a quote, and returns both the end of the text, from `prefix` bytes
+    /// before the digits, and the digits.
+    fn digits_after<const DIGITS: usize>(&mut self, before: &[u8], prefix: usize) -> Option<&'a str> {
+        let start = self.at + before.len();
+        let (digits, rest) = self.text.get(self.at..)?.strip_prefix(before)?.split_first_chunk::<DIGITS>()?;
+        // Not `all`, which would look at one byte after the other.
+        let are_digits = digits.iter().fold(true, |all, digit| all & digit.is_ascii_digit());
+        if !are_digits || rest.first() != Some(&b'"') {
+            return None;
+        }
+        self.at = start + DIGITS;
+        self.slice(start - prefix, self.at)
+    }
+
+    /// Takes this text, if it is there.
+    fn exactly(&mut self, text: &[u8]) -> bool {
+        let there = self.text[self.at..].starts_with(text);
+        self.at += if there { text.len() } else { 0 };
+        there
     }
 
     /// What stands between two brackets, with commas in between and none at the end.
@@ -264,11 +257,6 @@ impl<'a> Scanner<'a> {
 
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
-    }
-
-    #[cold]
-    fn malformed(&self, what: &'static str) -> Malformed {
-        Malformed { what, at: self.at }
     }
 }
 

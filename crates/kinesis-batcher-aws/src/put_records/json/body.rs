@@ -1,15 +1,16 @@
-//! The body of a PutRecords request, written straight from the records into one buffer.
+//! The body of a PutRecords request in JSON, written straight from the records into one buffer.
 
 use std::io::Write;
 
 use base64_simd::STANDARD;
 use kinesis_batcher_driver::{PutRecords, RequestRecord};
 
+use super::escape::write_escaped;
 use crate::stream_id::StreamId;
 
 /// The JSON of the request, in a buffer that is allocated once: it only grows when keys need more escapes than there are
 /// bytes to spare.
-pub(super) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
+pub(crate) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
     let mut body = Vec::with_capacity(length(stream, request));
     let mut separator: &[u8] = b"{\"Records\":[";
     for record in request.records() {
@@ -17,9 +18,9 @@ pub(super) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
         separator = b",";
         write_entry(&mut body, record);
     }
-    let (field, name) = stream_field(stream);
+    let (field, name) = stream.field();
     body.extend_from_slice(b"],\"");
-    body.extend_from_slice(field);
+    body.extend_from_slice(field.as_bytes());
     body.extend_from_slice(b"\":\"");
     write_escaped(&mut body, name.as_bytes());
     body.extend_from_slice(b"\"}");
@@ -37,7 +38,7 @@ fn length(stream: &StreamId, request: &PutRecords) -> usize {
             length += EXPLICIT_HASH_KEY.len() + key.value().checked_ilog10().unwrap_or(0) as usize + 1;
         }
     }
-    let (field, name) = stream_field(stream);
+    let (field, name) = stream.field();
     // The comma that the first record does not have is the brace before all of them.
     length + (request.bytes() - data_bytes) + b"\"Records\":[],\"\":\"\"}".len() + field.len() + name.len()
 }
@@ -54,49 +55,6 @@ fn write_entry(body: &mut Vec<u8>, record: RequestRecord<'_>) {
         write_escaped(body, key);
     }
     body.extend_from_slice(ENTRY_END);
-}
-
-/// The one of name and ARN that the stream goes by.
-fn stream_field(stream: &StreamId) -> (&'static [u8], &str) {
-    stream.arn().map_or((b"StreamName", stream.name()), |arn| (b"StreamARN", arn))
-}
-
-/// The UTF-8 text between the quotes of a JSON string.
-fn write_escaped(body: &mut Vec<u8>, bytes: &[u8]) {
-    if !needs_escapes(bytes) {
-        return body.extend_from_slice(bytes);
-    }
-    for byte in bytes {
-        match byte {
-            b'"' | b'\\' => body.extend_from_slice(&[b'\\', *byte]),
-            0..0x20 => write!(body, "\\u{byte:04x}").expect("a vector takes whatever is written"),
-            _ => body.push(*byte),
-        }
-    }
-}
-
-/// Looks at eight bytes at once; keys are short, and there are five hundred in a request.
-fn needs_escapes(bytes: &[u8]) -> bool {
-    let (eights, rest) = bytes.as_chunks::<8>();
-    if let [.., last] = bytes.as_rchunks::<8>().1
-        && !rest.is_empty()
-        && eight_need_escapes(*last)
-    {
-        return true;
-    }
-    let is_short = eights.is_empty();
-    eights.iter().any(|eight| eight_need_escapes(*eight))
-        || is_short && rest.iter().any(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'))
-}
-
-/// Whether a byte is below 0x20, a quote or a backslash. A byte's highest bit tells: subtracting what is greater borrows
-/// from it, and bytes that had it set are masked out. The borrow of a byte that was found may find its neighbour too.
-fn eight_need_escapes(eight: [u8; 8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let bytes = u64::from_le_bytes(eight);
-    let below = |bytes: u64, limit: u8| bytes.wrapping_sub(ONES * u64::from(limit)) & !bytes;
-    let equal = |byte: u8| below(bytes ^ (ONES * u64::from(byte)), 1);
-    (below(bytes, 0x20) | equal(b'"') | equal(b'\\')) & (ONES * 0x80) != 0
 }
 
 const DATA: &[u8] = b"{\"Data\":\"";
@@ -128,20 +86,6 @@ mod tests {
                 for stream in [stream(), "arn:aws:kinesis:eu-west-1:1:stream/s".parse().unwrap()] {
                     let body = body(&stream, &request);
                     assert_eq!(length(&stream, &request), body.len(), "{}", String::from_utf8_lossy(&body));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_byte_that_needs_an_escape_is_found_wherever_it_stands_and_no_other() {
-        for length in 1..=40 {
-            for at in 0..length {
-                for byte in 0..=u8::MAX {
-                    let mut bytes = vec![b'k'; length];
-                    bytes[at] = byte;
-                    let expected = byte < 0x20 || byte == b'"' || byte == b'\\';
-                    assert_eq!(needs_escapes(&bytes), expected, "{byte:#x} at {at} of {length}");
                 }
             }
         }
