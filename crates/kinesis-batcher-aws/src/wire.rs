@@ -27,8 +27,12 @@ pub enum Wire {
     /// that may have been refused for its encoding is sent again in JSON within the same call, and if that succeeds, all
     /// that follow are in JSON. The same goes when three trials in a row came to nothing.
     ///
-    /// It was tested against emulators, and not against AWS.
+    /// It was tested against emulators, and not against AWS. Beware of kinesalite: it takes CBOR and gives back something
+    /// else than it was given.
     Cbor,
+    /// [`Cbor`](Self::Cbor) to hosts of AWS, [`Direct`](Self::Direct) to all others: an emulator may take CBOR and store
+    /// nonsense, and its replies do not tell.
+    CborToAws,
     /// Each record goes through the SDK's own types, and each outcome comes out of them.
     Sdk,
 }

@@ -126,6 +126,31 @@ fn an_endpoint_that_refuses_cbor_gets_json_from_then_on_and_no_record_fails() {
 }
 
 #[test]
+fn cbor_to_aws_is_for_hosts_of_aws() {
+    let service = Service::new(200, r#"{"Records":[]}"#);
+    let cases = [
+        (None, true),
+        (Some("https://kinesis.eu-west-1.amazonaws.com"), true),
+        (Some("https://vpce-1-2.kinesis.eu-west-1.vpce.amazonaws.com:443/"), true),
+        (Some("https://kinesis.cn-north-1.amazonaws.com.cn"), true),
+        (Some("https://123456789012.data-kinesis.eu-west-1.api.aws"), true),
+        (Some("http://127.0.0.1:4567"), false),
+        (Some("https://localhost.localstack.cloud:4566"), false),
+        (Some("https://kinesis.amazonaws.com.example.org/.amazonaws.com"), false),
+        (Some("http://localhost:4567/kinesis.eu-west-1.amazonaws.com"), false),
+        (Some("https://notamazonaws.com"), false),
+    ];
+    for (endpoint_url, is_aws) in cases {
+        for (wire, expected) in [(Wire::Cbor, true), (Wire::CborToAws, is_aws), (Wire::Direct, false)] {
+            let transport = service.transport_to(endpoint_url, wire, "clicks".parse().unwrap());
+            put(&transport).unwrap();
+            put(&transport).unwrap();
+            assert_eq!(in_cbor(&service), [false, expected], "{wire:?} to {endpoint_url:?}");
+        }
+    }
+}
+
+#[test]
 fn a_refusal_that_json_gets_too_is_no_reason_to_give_cbor_up() {
     let refusal = r#"{"__type":"SerializationException","message":"no"}"#;
     let service = Service::new(400, refusal);

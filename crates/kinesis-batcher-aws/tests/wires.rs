@@ -15,7 +15,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 /// The wires that must do as the SDK's own does.
-const OTHERS: [Wire; 3] = [Wire::Lean, Wire::Direct, Wire::Cbor];
+const OTHERS: [Wire; 4] = [Wire::Lean, Wire::Direct, Wire::Cbor, Wire::CborToAws];
 
 fn assert_all_read_alike(reply: &[u8]) {
     let service = Service::new(200, reply);
@@ -70,8 +70,9 @@ proptest! {
             let service = Service::new(200, r#"{"Records":[]}"#);
             service.send(wire, stream.parse().unwrap(), &request).unwrap();
             let sent = service.sent().pop().unwrap();
-            assert_eq!(sent.is_cbor, wire == Wire::Cbor, "{wire:?} speaks CBOR, or not");
-            let is_direct = matches!(wire, Wire::Direct | Wire::Cbor);
+            let is_cbor = matches!(wire, Wire::Cbor | Wire::CborToAws);
+            assert_eq!(sent.is_cbor, is_cbor, "{wire:?} speaks CBOR, or not");
+            let is_direct = is_cbor || wire == Wire::Direct;
             assert_eq!(sent.is_numbered, !is_direct, "{wire:?} goes past the orchestrator, or not");
             (sent.uri, sent.headers, sent.body)
         };

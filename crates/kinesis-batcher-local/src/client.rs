@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64_simd::STANDARD;
 use serde_json::{Value, json};
 
-use crate::{ShardDescription, StoredRecord};
+use crate::{ShardDescription, StoredRecord, cbor};
 
 /// Calls a Kinesis on loopback over plain HTTP, one connection a call, with a made-up signature.
 ///
@@ -17,13 +17,19 @@ pub struct RawClient {
     address: SocketAddr,
     access_key_id: String,
     timeout: Duration,
+    content_type: &'static str,
 }
 
 impl RawClient {
     /// A client that waits at most 10 s for a reply.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, access_key_id: "AKIDEXAMPLE".to_owned(), timeout: Duration::from_secs(10) }
+        Self {
+            address,
+            access_key_id: "AKIDEXAMPLE".to_owned(),
+            timeout: Duration::from_secs(10),
+            content_type: JSON,
+        }
     }
 
     /// The same with other credentials.
@@ -40,15 +46,25 @@ impl RawClient {
         self
     }
 
+    /// The same in CBOR: what is given as JSON is sent as CBOR, with `Data` in byte strings.
+    #[must_use]
+    pub fn with_cbor(mut self) -> Self {
+        self.content_type = cbor::CONTENT_TYPE;
+        self
+    }
+
     /// Calls an operation, such as `ListShards`, and takes whatever reply there is.
     ///
     /// # Errors
     /// No connection, a reset, a reply that is no HTTP or shorter than it claims, or none in time.
     pub fn call(&self, operation: &str, input: &Value) -> io::Result<RawReply> {
-        self.call_with_body(operation, input.to_string().as_bytes())
+        match self.content_type {
+            JSON => self.call_with_body(operation, input.to_string().as_bytes()),
+            _ => self.call_with_body(operation, &cbor::of_json(input)),
+        }
     }
 
-    /// As [`call`](Self::call), with a body that need not be JSON.
+    /// As [`call`](Self::call), with a body that need not be what it is said to be.
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -75,11 +91,12 @@ impl RawClient {
     /// The connection is gone.
     pub fn send(&self, stream: &mut TcpStream, operation: &str, body: &[u8]) -> io::Result<()> {
         let head = format!(
-            "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-amz-json-1.1\r\nX-Amz-Target: \
+            "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\nX-Amz-Target: \
              Kinesis_20131202.{operation}\r\nX-Amz-Date: 20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
              Credential={key}/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host;x-amz-date, \
              Signature={zeros:0>64}\r\nContent-Length: {length}\r\n\r\n",
             address = self.address,
+            content_type = self.content_type,
             key = self.access_key_id,
             zeros = 0,
             length = body.len(),
@@ -232,9 +249,12 @@ impl RawReply {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON, or null when it is none.
+    /// The body as JSON, with byte strings in base64 if it is CBOR, or null when it is neither.
     #[must_use]
     pub fn json(&self) -> Value {
+        if self.header("content-type") == Some(cbor::CONTENT_TYPE) {
+            return cbor::to_json(&self.body).unwrap_or(Value::Null);
+        }
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
@@ -319,5 +339,6 @@ fn incomplete(field: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the reply has no usable {field}"))
 }
 
+const JSON: &str = "application/x-amz-json-1.1";
 /// A dozen is what these servers send.
 const HEADERS_MAX: usize = 64;

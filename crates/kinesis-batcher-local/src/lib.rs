@@ -42,6 +42,8 @@
 //! ```
 
 #[cfg(feature = "client")]
+mod cbor;
+#[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "embedded")]
 mod embedded;

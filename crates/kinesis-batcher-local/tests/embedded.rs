@@ -17,6 +17,12 @@ fn start(enforce_limits: bool) -> (EmbeddedKinesis, RawClient) {
 #[tokio::test]
 async fn what_was_put_over_http_is_read_back_with_shard_sequence_number_and_key() {
     let (kinesis, client) = start(true);
+    assert_read_back(&kinesis, &client).await;
+    let (kinesis, client) = start(true);
+    assert_read_back(&kinesis, &client.with_cbor()).await;
+}
+
+async fn assert_read_back(kinesis: &EmbeddedKinesis, client: &RawClient) {
     kinesis.create_stream("clicks", 4).await.unwrap();
     let payloads: Vec<(String, Vec<u8>)> =
         (0..400_u32).map(|number| (format!("key-{number}"), number.to_le_bytes().repeat(7))).collect();

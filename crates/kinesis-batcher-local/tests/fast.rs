@@ -18,6 +18,12 @@ fn start(options: FastOptions) -> (FastKinesis, RawClient) {
 #[test]
 fn records_are_stored_as_sent_where_the_reply_says() {
     let (kinesis, client) = start(FastOptions::default());
+    assert_stored_as_sent(&kinesis, &client);
+    let (kinesis, client) = start(FastOptions::default());
+    assert_stored_as_sent(&kinesis, &client.with_cbor());
+}
+
+fn assert_stored_as_sent(kinesis: &FastKinesis, client: &RawClient) {
     let payloads: Vec<(String, Vec<u8>)> = (0..500_u32)
         .map(|number| (format!("ключ \"{number}\"\n"), vec![number as u8; number as usize]))
         .collect();
@@ -101,6 +107,24 @@ fn a_refused_request_leaves_nothing_behind() {
     assert_eq!(kinesis.counters(), FastCounters { requests: 5, ..FastCounters::default() });
     client.call_with_body("PutRecords", body(good).as_bytes()).unwrap().ok().unwrap();
     assert_eq!(kinesis.stored_records().len(), 2, "and does not harm the next one");
+}
+
+#[test]
+fn a_request_in_cbor_is_refused_in_cbor_and_leaves_nothing_behind() {
+    let (kinesis, client) = start(FastOptions::default());
+    let client = client.with_cbor();
+    let good = json!({ "Data": "YQ==", "PartitionKey": "k" });
+    for (bad, code) in [
+        (json!({ "Data": "?", "PartitionKey": "k" }), "SerializationException"),
+        (json!({ "Data": "YQ==" }), "SerializationException"),
+        (json!({ "Data": "YQ==", "PartitionKey": "k", "ExplicitHashKey": "x" }), "InvalidArgumentException"),
+    ] {
+        let reply = client.call("PutRecords", &json!({ "Records": [good, bad] })).unwrap();
+        assert_eq!(reply.header("content-type"), Some("application/x-amz-cbor-1.1"));
+        assert_eq!((reply.status, reply.error_code().as_deref()), (400, Some(code)));
+    }
+    assert_eq!(client.call_with_body("PutRecords", b"{}").unwrap().status, 400, "it is no CBOR");
+    assert_eq!(kinesis.stored_records(), []);
 }
 
 #[test]

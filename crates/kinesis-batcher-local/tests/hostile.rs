@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "hostile/cbor.rs"]
+mod cbor;
 #[path = "hostile/faults.rs"]
 mod faults;
 #[path = "hostile/metadata.rs"]

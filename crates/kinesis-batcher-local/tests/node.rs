@@ -36,6 +36,33 @@ fn records_come_back_from_both_servers() {
     }
 }
 
+/// Emulators differ in this, and their replies do not tell: a client that is to be safe speaks JSON to them.
+#[test]
+fn both_servers_take_cbor_and_only_kinesis_mock_gives_back_what_it_was_given() {
+    for server in SERVERS {
+        let Some(kinesis) = start(server) else { return };
+        let client = kinesis.client();
+        client.create_stream("clicks", 1).unwrap();
+        let data: Vec<u8> = (0..=255).collect();
+        let records = [("a", &data[..]), ("b", b""), ("c", b"YQ==")];
+        let reply = client.clone().with_cbor().put_records("clicks", &records).unwrap();
+        assert_eq!(reply.header("content-type"), Some("application/x-amz-cbor-1.1"), "{server:?}");
+        assert_eq!(reply.ok().unwrap()["FailedRecordCount"], 0, "{server:?}");
+        let stored = client.stored_records("clicks").map(|stored| {
+            stored.into_iter().map(|record| (record.partition_key, record.data)).collect::<Vec<_>>()
+        });
+        match server {
+            NodeServer::Kinesalite => {
+                let error = stored.unwrap_err().to_string();
+                assert!(error.contains("no usable Data"), "kinesalite keeps an object of its own: {error}");
+            }
+            NodeServer::KinesisMock => {
+                assert_eq!(stored.unwrap(), records.map(|(key, data)| (key.to_owned(), data.to_owned())));
+            }
+        }
+    }
+}
+
 #[test]
 fn every_server_listens_on_ports_of_its_own_and_dies_when_dropped() {
     for server in SERVERS {

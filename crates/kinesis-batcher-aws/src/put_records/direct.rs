@@ -107,6 +107,13 @@ impl Template {
         })
     }
 
+    /// Whether the requests go to a host of AWS, and not to an emulator.
+    pub(super) fn is_to_aws(&self) -> bool {
+        let authority = self.uri.split("://").nth(1).unwrap_or_default().split('/').next();
+        let host = authority.unwrap_or_default().split(':').next().unwrap_or_default();
+        HOSTS_OF_AWS.iter().any(|suffix| host.ends_with(suffix))
+    }
+
     /// Sends a request with this body, which is in this encoding.
     pub(super) async fn send(
         &self,
@@ -252,6 +259,18 @@ impl fmt::Debug for Template {
     }
 }
 
+/// What the names of its endpoints end with, those for VPCs included (partitions of the SDK's endpoint rules, 2026).
+const HOSTS_OF_AWS: [&str; 9] = [
+    ".amazonaws.com",
+    ".api.aws",
+    ".amazonaws.com.cn",
+    ".api.amazonwebservices.com.cn",
+    ".amazonaws.eu",
+    ".api.amazonwebservices.eu",
+    ".c2s.ic.gov",
+    ".sc2s.sgov.gov",
+    ".csp.hci.ic.gov",
+];
 const CREDENTIAL: &str = "AWS4-HMAC-SHA256 Credential=";
 const OF_ONE_REQUEST: [&str; 5] =
     ["authorization", "x-amz-date", "x-amz-security-token", "content-length", "amz-sdk-invocation-id"];

@@ -35,9 +35,9 @@ pub(crate) async fn put_records(
     let result = match wire {
         Wire::Sdk => sdk::put_records(&client.get(), stream, request).await,
         Wire::Lean => lean::put_records(&client.get(), stream, request).await,
-        Wire::Direct | Wire::Cbor => match client.template() {
+        Wire::Direct | Wire::Cbor | Wire::CborToAws => match client.template() {
             None => learn(client, stream, request).await,
-            Some(template) if wire == Wire::Cbor => {
+            Some(template) if wire == Wire::Cbor || wire == Wire::CborToAws && template.is_to_aws() => {
                 in_cbor::put_records(client, template, stream, request).await
             }
             Some(template) => repeat(client, &template, Encoding::Json, stream, request).await,

@@ -76,8 +76,15 @@ impl Service {
     }
 
     pub fn transport(&self, wire: Wire, stream: StreamId) -> AwsTransport {
+        self.transport_to(None, wire, stream)
+    }
+
+    /// To another endpoint than that of the region.
+    pub fn transport_to(&self, endpoint_url: Option<&str>, wire: Wire, stream: StreamId) -> AwsTransport {
         let connector = SharedHttpConnector::new(self.clone());
-        let config = SdkConfig::builder()
+        let mut config = SdkConfig::builder();
+        config.set_endpoint_url(endpoint_url.map(str::to_owned));
+        let config = config
             .region(Region::from_static("eu-west-1"))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
             .http_client(http_client_fn(move |_, _| connector.clone()))

@@ -34,7 +34,7 @@ impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
         let (code, message) = match refusal {
             Refusal::Malformed => {
-                ("SerializationException", "Not the JSON of PutRecords, or Data is not base64.")
+                ("SerializationException", "Not the JSON or CBOR of PutRecords, or Data is not base64.")
             }
             Refusal::Entries => ("ValidationException", "Records must have 1 to 500 members."),
             Refusal::ExplicitHashKey => {
@@ -51,14 +51,15 @@ pub(crate) fn put_records<'a>(
     store: &mut Store,
     answer: &'a mut Answer,
     body: &[u8],
+    is_cbor: bool,
 ) -> Result<&'a [u8], Refusal> {
     // Numbers are drawn for a full request: how many it takes is only known at its end, and gaps do no harm.
     let first = shared.sequence.fetch_add(ENTRIES_MAX, Ordering::Relaxed);
     let storing = shared.storing.load(Ordering::Relaxed);
     let mark = store.mark();
-    answer.begin(first);
+    answer.begin(first, is_cbor);
     let (mut records, mut record_bytes) = (0, 0);
-    let scanned = scan::<Refusal>(body, |entry| {
+    let scanned = scan::<Refusal>(body, is_cbor, |entry| {
         if records == ENTRIES_MAX {
             return Err(Refusal::Entries);
         }

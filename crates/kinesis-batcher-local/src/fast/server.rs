@@ -203,8 +203,12 @@ async fn serve_connection(mut connection: Connection, shared: Arc<Shared>, index
         let id = shared.requests.fetch_add(1, Ordering::Relaxed);
         let reply = match request.head.operation.as_str() {
             "PutRecords" => {
-                let put = put_records(&shared, &mut shared.store(index), &mut answer, &request.body);
-                put.map_err(Reply::from)
+                let is_cbor = request.head.is_cbor;
+                let put = put_records(&shared, &mut shared.store(index), &mut answer, &request.body, is_cbor);
+                put.map_err(|refusal| {
+                    let reply = Reply::from(refusal);
+                    if is_cbor { reply.in_cbor() } else { reply }
+                })
             }
             "ListShards" => Err(list_shards(&shared)),
             "DescribeStreamSummary" => Err(describe_stream_summary(&shared)),

@@ -2,6 +2,7 @@
 
 use base64_simd::STANDARD;
 
+use super::scan::Data;
 use crate::StoredRecord;
 use crate::routing::{sequence_number, shard_id};
 
@@ -34,15 +35,19 @@ pub(crate) struct Mark {
 }
 
 impl Store {
-    /// Stores a record, its data decoded, and gives the size of the data.
+    /// Stores a record, its data without base64, and gives the size of the data.
     pub(crate) fn push(
         &mut self,
         shard: u32,
         sequence: u64,
         key: &[u8],
-        base64: &[u8],
+        data: &Data<'_>,
     ) -> Result<usize, NotBase64> {
-        let room = key.len() + base64.len() / 4 * 3;
+        let room = key.len()
+            + match data {
+                Data::Base64(text) => text.len() / 4 * 3,
+                Data::Bytes(bytes) => bytes.len(),
+            };
         if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < room) {
             self.blocks.push(Vec::with_capacity(room.max(BLOCK_BYTES)));
         }
@@ -50,7 +55,12 @@ impl Store {
         let block = &mut self.blocks[block_index];
         let start = block.len();
         block.extend_from_slice(key);
-        STANDARD.decode_append(base64, block).map_err(|_| NotBase64)?;
+        match data {
+            Data::Base64(text) => {
+                STANDARD.decode_append(text, block).map_err(|_| NotBase64)?;
+            }
+            Data::Bytes(bytes) => block.extend_from_slice(bytes),
+        }
         let data_bytes = block.len() - start - key.len();
         let number =
             |size: usize| u32::try_from(size).expect("a request, and so a block, is smaller than 4 GiB");

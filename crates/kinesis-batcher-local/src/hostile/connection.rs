@@ -20,11 +20,12 @@ pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 return;
             }
         };
-        let close = request.head.close;
+        let (close, is_cbor) = (request.head.close, request.head.is_cbor);
         // It counts as in flight until it is dropped, which is after its reply was written.
         let mut call = Call::arrive(&shared, request);
         match call.run(&mut connection).await {
             Ending::Reply(reply) => {
+                let reply = if is_cbor && !call.refuses_cbor { reply.in_cbor() } else { reply };
                 let reply = if close { reply.closing() } else { reply };
                 let id = shared.next_request_id();
                 if connection.write(&reply.into_bytes(id)).await.is_err() || close {
@@ -32,6 +33,7 @@ pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 }
             }
             Ending::CutOff(reply) => {
+                let reply = if is_cbor { reply.in_cbor() } else { reply };
                 let bytes = reply.into_bytes(shared.next_request_id());
                 let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(0, |end| end + 4);
                 let _ = connection.write(&bytes[..head + (bytes.len() - head) / 2]).await;
@@ -59,6 +61,8 @@ struct Call<'a> {
     body: Body,
     fault: Fault,
     request_index: usize,
+    /// It is refused for being in CBOR, by a server that does not speak it.
+    refuses_cbor: bool,
 }
 
 enum Body {
@@ -75,7 +79,9 @@ impl<'a> Call<'a> {
         let operation = Operation::parse(&request.head.operation);
         let body_bytes = request.body.len();
         let body = match operation {
-            Some(Operation::PutRecords) => Input::parse(&request.body).map_or_else(Body::Refused, Body::Put),
+            Some(Operation::PutRecords) => {
+                Input::parse(&request.body, request.head.is_cbor).map_or_else(Body::Refused, Body::Put)
+            }
             Some(_) => Body::Other(request.body),
             None => Body::Refused(Rejection::new(
                 400,
@@ -83,9 +89,13 @@ impl<'a> Call<'a> {
                 "This server knows PutRecords, ListShards and DescribeStreamSummary.",
             )),
         };
+        let is_cbor = request.head.is_cbor;
         let key = request.head.access_key_id;
-        let (fault, request_index) = shared.observe(|kinesis| {
-            let request_index = kinesis.book(operation, key.as_deref(), body_bytes, body.input());
+        let (fault, request_index, refuses_cbor) = shared.observe(|kinesis| {
+            let request_index = kinesis.book(operation, key.as_deref(), (body_bytes, is_cbor), body.input());
+            if let Some(refusal) = kinesis.script.cbor_refusal.clone().filter(|_| is_cbor) {
+                return (Fault::Reject(refusal), request_index, true);
+            }
             let fault = match (operation, &key) {
                 (None, _) => Fault::None,
                 (Some(_), None) => Fault::Reject(Rejection::new(
@@ -101,9 +111,9 @@ impl<'a> Call<'a> {
                     kinesis.script.draw(operation, entries)
                 }
             };
-            (fault, request_index)
+            (fault, request_index, false)
         });
-        Self { shared, operation, body, fault, request_index }
+        Self { shared, operation, body, fault, request_index, refuses_cbor }
     }
 
     async fn run(&mut self, connection: &mut Connection) -> Ending {

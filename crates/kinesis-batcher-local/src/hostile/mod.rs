@@ -3,7 +3,10 @@
 //! [`HostileKinesis`] serves one stream and three operations (PutRecords, ListShards, DescribeStreamSummary) and holds
 //! its clients to the service's rules. What it accepts, it stores; what it did to whom can be asked afterwards.
 //!
+//! It speaks JSON, and to a PutRecords request in CBOR it answers in CBOR, whatever it does to it.
+//!
 //! How a call ends is decided in this order:
+//! 0. A request in CBOR is refused if [so told](HostileKinesis::refuse_cbor).
 //! 1. A credential that was [expired](HostileKinesis::expire_access_key_id) is refused. Scripted faults wait for a
 //!    call that gets past this.
 //! 2. [`next_put`](HostileKinesis::next_put) and [`next`](HostileKinesis::next): a queue, one fault a call.

@@ -68,6 +68,8 @@ pub struct PutRequest {
     pub record_bytes: usize,
     /// The body on the wire.
     pub body_bytes: usize,
+    /// It is in CBOR.
+    pub is_cbor: bool,
     /// From the Authorization header.
     pub access_key_id: Option<String>,
     /// Entries of it that were stored, so far.

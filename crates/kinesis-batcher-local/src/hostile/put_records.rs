@@ -36,33 +36,44 @@ pub(crate) struct StreamReference {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RawInput {
+struct RawInput<D> {
     #[serde(flatten)]
     stream: StreamReference,
-    records: Option<Vec<RawRecord>>,
+    records: Option<Vec<RawRecord<D>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RawRecord {
-    data: Option<String>,
+struct RawRecord<D> {
+    data: Option<D>,
     partition_key: Option<String>,
     explicit_hash_key: Option<String>,
 }
 
 impl Input {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Rejection> {
-        let raw: RawInput = serde_json::from_slice(body)
+    pub(crate) fn parse(body: &[u8], is_cbor: bool) -> Result<Self, Rejection> {
+        if is_cbor {
+            let raw = ciborium::from_reader(body)
+                .map_err(|_| Rejection::serialization("Not the CBOR of PutRecords."))?;
+            return Self::of(raw, |data: ciborium::Value| {
+                data.into_bytes().map_err(|_| Rejection::serialization("Data is no byte string."))
+            });
+        }
+        let raw = serde_json::from_slice(body)
             .map_err(|_| Rejection::serialization("Not the JSON of PutRecords."))?;
+        Self::of(raw, |data: String| {
+            STANDARD.decode_to_vec(data).map_err(|_| Rejection::serialization("Data is not base64."))
+        })
+    }
+
+    fn of<D>(raw: RawInput<D>, bytes: impl Fn(D) -> Result<Vec<u8>, Rejection>) -> Result<Self, Rejection> {
         let records = raw.records.ok_or_else(|| must_not_be_null("records"))?;
         let records = records.into_iter().enumerate().map(|(position, record)| {
             let data = record
                 .data
                 .ok_or_else(|| must_not_be_null(&format!("records.{}.member.data", position + 1)))?;
-            let data =
-                STANDARD.decode_to_vec(data).map_err(|_| Rejection::serialization("Data is not base64."))?;
             Ok(Record {
-                data,
+                data: bytes(data)?,
                 partition_key: record.partition_key,
                 explicit_hash_key: record.explicit_hash_key,
             })

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::swarm::Swarm;
-use super::{Fault, Operation};
+use super::{Fault, Operation, Rejection};
 
 /// The faults that a test asked for.
 #[derive(Default)]
@@ -13,6 +13,8 @@ pub(crate) struct Script {
     pub(crate) swarm: Option<Swarm>,
     pub(crate) poison: Vec<Vec<u8>>,
     pub(crate) expired: HashSet<String>,
+    /// What a request in CBOR gets.
+    pub(crate) cbor_refusal: Option<Rejection>,
 }
 
 impl Script {

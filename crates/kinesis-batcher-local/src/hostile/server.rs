@@ -14,7 +14,7 @@ use super::put_records::Input;
 use super::script::Script;
 use super::stream::Stream;
 use super::swarm::{Mix, Swarm};
-use super::{Fault, HostileOptions, Observed, Operation, PutRequest, ReshardError, Stored};
+use super::{Fault, HostileOptions, Observed, Operation, PutRequest, Rejection, ReshardError, Stored};
 use crate::http::accept;
 use crate::server_thread::{ServerThread, bind, endpoint_url};
 use crate::{ShardDescription, StartError};
@@ -128,13 +128,18 @@ impl HostileKinesis {
         self.shared.lock().script.expired.insert(access_key_id.into());
     }
 
+    /// Refuses every request in CBOR like this, in JSON or HTML, as an endpoint does that speaks no CBOR.
+    pub fn refuse_cbor(&self, rejection: Rejection) {
+        self.shared.lock().script.cbor_refusal = Some(rejection);
+    }
+
     /// Lets every call that hangs go on.
     pub fn release(&self) {
         self.shared.releases.send_modify(|releases| *releases += 1);
     }
 
-    /// Ends all misbehaviour: queues, standing faults, swarm, poison and expired credentials are forgotten, and what
-    /// hangs is released.
+    /// Ends all misbehaviour: queues, standing faults, swarm, poison, expired credentials and what becomes of CBOR are
+    /// forgotten, and what hangs is released.
     pub fn calm(&self) {
         self.shared.lock().script = Script::default();
         self.release();
@@ -247,7 +252,7 @@ impl Kinesis {
         &mut self,
         operation: Option<Operation>,
         access_key_id: Option<&str>,
-        body_bytes: usize,
+        (body_bytes, is_cbor): (usize, bool),
         input: Option<&Input>,
     ) -> usize {
         let observed = &mut self.observed;
@@ -268,6 +273,7 @@ impl Kinesis {
                 entries: input.map_or(0, |input| input.records.len()),
                 record_bytes: input.map_or(0, Input::record_bytes),
                 body_bytes,
+                is_cbor,
                 access_key_id: access_key_id.map(str::to_owned),
                 entries_stored: 0,
             });

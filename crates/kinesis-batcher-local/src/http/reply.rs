@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use super::request::CBOR;
+
 /// A reply before it is bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
@@ -30,6 +32,18 @@ impl Reply {
         let reason = reason(status);
         let body = format!("<html><body><h1>{status} {reason}</h1></body></html>").into_bytes();
         Self { status, content_type: "text/html", error_type: None, body, close: false }
+    }
+
+    /// The same in CBOR, unless it is neither JSON nor empty.
+    pub(crate) fn in_cbor(mut self) -> Self {
+        if self.content_type == JSON {
+            self.content_type = CBOR;
+            if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&self.body) {
+                self.body.clear();
+                ciborium::into_writer(&value, &mut self.body).expect("writing into a Vec does not fail");
+            }
+        }
+        self
     }
 
     pub(crate) fn closing(mut self) -> Self {

@@ -16,6 +16,8 @@ pub(crate) struct Head {
     /// From the Credential in Authorization.
     pub(crate) access_key_id: Option<String>,
     pub(crate) body_bytes: usize,
+    /// The body is CBOR; else it is taken for JSON.
+    pub(crate) is_cbor: bool,
     /// The client wants the connection to end after this request.
     pub(crate) close: bool,
     /// The client sends the body once it is told to.
@@ -58,6 +60,8 @@ impl Head {
             } else if header.name.eq_ignore_ascii_case("x-amz-target") {
                 let text = std::str::from_utf8(value).map_err(|_| HeadError::Malformed)?;
                 text.strip_prefix(TARGET_PREFIX).unwrap_or(text).clone_into(&mut head.operation);
+            } else if header.name.eq_ignore_ascii_case("content-type") {
+                head.is_cbor = value.eq_ignore_ascii_case(CBOR.as_bytes());
             } else if header.name.eq_ignore_ascii_case("authorization") {
                 head.access_key_id = access_key_id(value);
             } else if header.name.eq_ignore_ascii_case("connection") {
@@ -81,6 +85,7 @@ fn access_key_id(authorization: &[u8]) -> Option<String> {
     credential.split(['/', ',']).next().filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
+pub(crate) const CBOR: &str = "application/x-amz-cbor-1.1";
 const TARGET_PREFIX: &str = "Kinesis_20131202.";
 
 /// AWS SDKs send about 15.

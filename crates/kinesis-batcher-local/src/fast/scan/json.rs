@@ -1,22 +1,10 @@
-//! PutRecords bodies, scanned in place: nothing is built and, but for escapes, nothing is copied.
+//! JSON, scanned in place: nothing is built and, but for escapes, nothing is copied.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// One entry of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
-    /// Base64.
-    pub(crate) data: Cow<'a, [u8]>,
-    pub(crate) partition_key: Cow<'a, [u8]>,
-    /// Decimal.
-    pub(crate) explicit_hash_key: Option<Cow<'a, [u8]>>,
-}
-
-/// The body is not the JSON of PutRecords.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
+use super::{DEPTH_MAX, Data, Entry, Malformed};
 
 /// Hands every entry to `each`, in order, and stops with its first error.
 pub(crate) fn scan<'a, E: From<Malformed>>(
@@ -52,7 +40,7 @@ impl<'a> Scanner<'a> {
         let (mut data, mut partition_key, mut explicit_hash_key) = (None, None, None);
         self.object::<Malformed>(|scanner, field| {
             match field {
-                b"Data" => data = Some(scanner.string()?),
+                b"Data" => data = Some(Data::Base64(scanner.string()?)),
                 b"PartitionKey" => partition_key = Some(scanner.string()?),
                 b"ExplicitHashKey" => explicit_hash_key = scanner.string_or_null()?,
                 _ => scanner.skip(DEPTH_MAX)?,
@@ -182,9 +170,6 @@ fn unescape(raw: &[u8]) -> Result<Vec<u8>, Malformed> {
     serde_json::from_slice::<String>(&quoted).map(String::into_bytes).map_err(|_| Malformed)
 }
 
-/// Deeper than anything Kinesis has, and shallower than the stack.
-const DEPTH_MAX: u32 = 32;
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -196,7 +181,8 @@ mod tests {
         let text = |bytes: Cow<'_, [u8]>| String::from_utf8(bytes.into_owned()).unwrap();
         let mut found = Vec::new();
         scan::<Malformed>(body.as_bytes(), |entry| {
-            found.push((text(entry.data), text(entry.partition_key), entry.explicit_hash_key.map(text)));
+            let Data::Base64(data) = entry.data else { panic!("JSON has no bytes") };
+            found.push((text(data), text(entry.partition_key), entry.explicit_hash_key.map(text)));
             Ok(())
         })?;
         Ok(found)
