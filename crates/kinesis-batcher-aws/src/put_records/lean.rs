@@ -29,6 +29,7 @@ use kinesis_batcher_driver::{PutRecords, Response};
 use super::direct::Template;
 use super::json::{self, Scanner, body};
 use super::reply::read_reply;
+use super::transmission::Transmission;
 use crate::stream_id::StreamId;
 
 pub(super) async fn put_records(
@@ -57,6 +58,7 @@ async fn send(
     stream: &StreamId,
     exchange: &Exchange,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+    let transmission = Transmission::default();
     client
         .put_records()
         // The endpoint is chosen by them; the body has them already.
@@ -65,8 +67,10 @@ async fn send(
         .set_records(Some(vec![]))
         .customize()
         .interceptor(exchange.clone())
+        .interceptor(transmission.clone())
         .send()
-        .await?;
+        .await
+        .map_err(|error| transmission.error(error))?;
     Ok(exchange.lock().response.take().expect("the call succeeds only after its reply was read"))
 }
 

@@ -9,6 +9,7 @@ mod lean;
 mod reply;
 mod scan;
 mod sdk;
+mod transmission;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};

@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kinesis_batcher_driver::{PutRecords, RequestRecord, Response};
 
 use super::entry::{Entry, Errors};
+use super::transmission::Transmission;
 use crate::stream_id::StreamId;
 
 pub(super) async fn put_records(
@@ -16,14 +17,18 @@ pub(super) async fn put_records(
     stream: &StreamId,
     request: &PutRecords,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+    let transmission = Transmission::default();
     client
         .put_records()
         .set_stream_name(stream.stream_name())
         .set_stream_arn(stream.stream_arn())
         .set_records(Some(request.records().map(entry).collect()))
+        .customize()
+        .interceptor(transmission.clone())
         .send()
         .await
         .map(response)
+        .map_err(|error| transmission.error(error))
 }
 
 fn entry(record: RequestRecord<'_>) -> PutRecordsRequestEntry {
