@@ -1,7 +1,7 @@
 //! The AWS SDK for Rust as a transport for kinesis-batcher.
 //!
-//! This crate sends what it is told, once. It batches nothing, retries nothing and needs no runtime: the HTTP client and
-//! the timers come from the caller. Types of the SDK stop here.
+//! This crate sends what it is told, once; [`Wire::Cbor`] has one exception. It batches nothing, retries nothing and needs
+//! no runtime: the HTTP client and the timers come from the caller. Types of the SDK stop here.
 //!
 //! It is for authors of runtime crates, and for programs that bring an [`SdkConfig`] of their own to
 //! [`AwsTransport::connect`]. A service on tokio wants `kinesis-batcher-tokio`.

@@ -259,8 +259,8 @@ impl fmt::Debug for Template {
     }
 }
 
-/// What the names of its endpoints end with, those for VPCs included (partitions of the SDK's endpoint rules, 2026).
-const HOSTS_OF_AWS: [&str; 9] = [
+/// What the names of its endpoints end with, those for VPCs included (partitions in the SDK's endpoint rules, 2026).
+const HOSTS_OF_AWS: [&str; 13] = [
     ".amazonaws.com",
     ".api.aws",
     ".amazonaws.com.cn",
@@ -268,8 +268,12 @@ const HOSTS_OF_AWS: [&str; 9] = [
     ".amazonaws.eu",
     ".api.amazonwebservices.eu",
     ".c2s.ic.gov",
+    ".api.aws.ic.gov",
     ".sc2s.sgov.gov",
     ".csp.hci.ic.gov",
+    ".api.aws.hci.ic.gov",
+    ".cloud.adc-e.uk",
+    ".api.cloud-aws.adc-e.uk",
 ];
 const CREDENTIAL: &str = "AWS4-HMAC-SHA256 Credential=";
 const OF_ONE_REQUEST: [&str; 5] =

@@ -13,16 +13,14 @@ use crate::stream_id::StreamId;
 /// The CBOR of the request, in a buffer of its size.
 pub(crate) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
     let mut body = Vec::with_capacity(length(stream, request));
-    body.push(MAP);
-    write_text(&mut body, RECORDS);
-    body.push(ARRAY);
+    body.extend_from_slice(RECORDS);
     for record in request.records() {
         write_entry(&mut body, record);
     }
     body.push(BREAK);
     let (field, name) = stream.field();
-    write_text(&mut body, field);
-    write_text(&mut body, name);
+    write_string(&mut body, TEXT, field.as_bytes());
+    write_string(&mut body, TEXT, name.as_bytes());
     body.push(BREAK);
     body
 }
@@ -30,39 +28,35 @@ pub(crate) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
 fn length(stream: &StreamId, request: &PutRecords) -> usize {
     let (field, name) = stream.field();
     let around =
-        [MAP, ARRAY, BREAK, BREAK].len() + text_length(RECORDS) + text_length(field) + text_length(name);
+        RECORDS.len() + string_length(field.len()) + string_length(name.len()) + [BREAK, BREAK].len();
     let entries = request.records().map(|record| {
-        let explicit = record
-            .explicit_hash_key()
-            .map_or(0, |key| text_length(EXPLICIT_HASH_KEY) + string_length(digits(key.value())));
+        let explicit = record.explicit_hash_key();
+        let explicit = explicit.map_or(0, |key| EXPLICIT_HASH_KEY.len() + string_length(digits(key.value())));
         let key = record.partition_key_bytes();
-        let key = key.map_or(0, |key| text_length(PARTITION_KEY) + string_length(key.len()));
-        [MAP, BREAK].len() + text_length(DATA) + string_length(record.data().len()) + explicit + key
+        let key = key.map_or(0, |key| PARTITION_KEY.len() + string_length(key.len()));
+        DATA.len() + string_length(record.data().len()) + explicit + key + [BREAK].len()
     });
     around + entries.sum::<usize>()
 }
 
 fn write_entry(body: &mut Vec<u8>, record: RequestRecord<'_>) {
-    body.push(MAP);
-    write_text(body, DATA);
-    write_head(body, BYTES, record.data().len());
-    body.extend_from_slice(record.data());
+    body.extend_from_slice(DATA);
+    write_string(body, BYTES, record.data());
     if let Some(key) = record.explicit_hash_key() {
-        write_text(body, EXPLICIT_HASH_KEY);
+        body.extend_from_slice(EXPLICIT_HASH_KEY);
         write_head(body, TEXT, digits(key.value()));
         write!(body, "{key}").expect("a vector takes whatever is written");
     }
     if let Some(key) = record.partition_key_bytes() {
-        write_text(body, PARTITION_KEY);
-        write_head(body, TEXT, key.len());
-        body.extend_from_slice(key);
+        body.extend_from_slice(PARTITION_KEY);
+        write_string(body, TEXT, key);
     }
     body.push(BREAK);
 }
 
-fn write_text(body: &mut Vec<u8>, text: &str) {
-    write_head(body, TEXT, text.len());
-    body.extend_from_slice(text.as_bytes());
+fn write_string(body: &mut Vec<u8>, kind: u8, string: &[u8]) {
+    write_head(body, kind, string.len());
+    body.extend_from_slice(string);
 }
 
 /// The major type and the length in the fewest bytes.
@@ -82,10 +76,6 @@ fn write_head(body: &mut Vec<u8>, kind: u8, length: usize) {
     }
 }
 
-fn text_length(text: &str) -> usize {
-    string_length(text.len())
-}
-
 /// What a string of so many bytes takes with its head.
 fn string_length(length: usize) -> usize {
     let head = match length {
@@ -102,16 +92,15 @@ fn digits(number: u128) -> usize {
     number.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
-const RECORDS: &str = "Records";
-const DATA: &str = "Data";
-const EXPLICIT_HASH_KEY: &str = "ExplicitHashKey";
-const PARTITION_KEY: &str = "PartitionKey";
+/// A map until a break, the name of its first member, and an array until a break.
+const RECORDS: &[u8] = b"\xbf\x67Records\x9f";
+/// A map until a break, and the name of its first member.
+const DATA: &[u8] = b"\xbf\x64Data";
+const EXPLICIT_HASH_KEY: &[u8] = b"\x6fExplicitHashKey";
+const PARTITION_KEY: &[u8] = b"\x6cPartitionKey";
 /// Major types in place (RFC 8949, 3).
 const BYTES: u8 = 2 << 5;
 const TEXT: u8 = 3 << 5;
-/// Until a break.
-const ARRAY: u8 = 4 << 5 | 31;
-const MAP: u8 = 5 << 5 | 31;
 
 #[cfg(test)]
 mod tests {

@@ -65,11 +65,12 @@ impl<'a> Scan<'a> for Scanner<'a> {
             MAP_OF_TWO => &[],
             _ => return None,
         };
-        let (sequence_number, rest) = rest.strip_prefix(BEFORE_NUMBER)?.split_first_chunk::<56>()?;
-        let (shard_id, rest) = rest.strip_prefix(BEFORE_SHARD)?.split_first_chunk::<20>()?;
+        let (texts, rest) =
+            rest.strip_prefix(BEFORE_NUMBER)?.split_first_chunk::<{ 56 + BETWEEN.len() + 20 }>()?;
         let rest = rest.strip_prefix(end)?;
-        let text = |bytes| std::str::from_utf8(bytes).ok();
-        let stored = Stored { shard_id: text(shard_id)?, sequence_number: text(sequence_number)? };
+        // One look at both: what stands between them is ASCII, too.
+        let (sequence_number, shard_id) = std::str::from_utf8(texts).ok()?.split_at_checked(56)?;
+        let stored = Stored { shard_id: shard_id.strip_prefix(BETWEEN)?, sequence_number };
         self.go_to(rest);
         Some(stored)
     }
@@ -85,7 +86,7 @@ const MAP_OF_TWO: u8 = 0xa2;
 /// The name, and the head of a text of 56 bytes.
 const BEFORE_NUMBER: &[u8] = b"\x6eSequenceNumber\x78\x38";
 /// The name, and the head of a text of 20 bytes.
-const BEFORE_SHARD: &[u8] = b"\x67ShardId\x74";
+const BETWEEN: &str = "\x67ShardId\x74";
 
 #[cfg(test)]
 mod tests {
