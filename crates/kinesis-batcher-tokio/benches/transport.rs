@@ -158,6 +158,7 @@ async fn clients(endpoint_url: &str) -> Vec<Client> {
         Client { name: "transport-sdk", send: transport(&config, Wire::Sdk) },
         Client { name: "transport-lean", send: transport(&config, Wire::Lean) },
         Client { name: "transport-direct", send: transport(&config, Wire::Direct) },
+        Client { name: "transport-cbor", send: transport(&config, Wire::Cbor) },
         Client { name: "bare", send: bare(address.expect("a socket's address")) },
     ]
 }

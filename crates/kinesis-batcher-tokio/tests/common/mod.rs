@@ -27,6 +27,7 @@ fn wire() -> Wire {
     match env!("CARGO_CRATE_NAME") {
         "wire_sdk" => Wire::Sdk,
         "wire_direct" => Wire::Direct,
+        "wire_cbor" => Wire::Cbor,
         _ => Wire::default(),
     }
 }
