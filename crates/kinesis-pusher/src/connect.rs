@@ -1,5 +1,7 @@
 //! To the stream that was named, the way the AWS CLI would go.
 
+use std::ffi::OsStr;
+
 use aws_types::region::Region;
 use kinesis_batcher_core::ShardMap;
 use kinesis_batcher_tokio::{
@@ -14,7 +16,8 @@ use crate::exit::StartError;
 /// the AWS files.
 pub(crate) fn producer(target: &Target) -> ProducerBuilder {
     let Target { endpoint_url, region, profile, .. } = target;
-    let mut builder = Producer::builder(stream(target)).wire(Wire::Direct);
+    let cbor_disable = std::env::var_os("AWS_CBOR_DISABLE");
+    let mut builder = Producer::builder(stream(target)).wire(wire(cbor_disable.as_deref()));
     if let Some(url) = endpoint_url {
         builder = builder.endpoint_url(url);
     }
@@ -25,6 +28,16 @@ pub(crate) fn producer(target: &Target) -> ProducerBuilder {
         builder = builder.profile(profile);
     }
     builder
+}
+
+/// How requests are written, by `AWS_CBOR_DISABLE` as the AWS SDK for Java reads it: set to whatever but `false`, it is JSON.
+/// Set to `false`, emulators get CBOR, too.
+fn wire(cbor_disable: Option<&OsStr>) -> Wire {
+    match cbor_disable {
+        None => Wire::CborToAws,
+        Some(value) if value.eq_ignore_ascii_case("false") => Wire::Cbor,
+        Some(_) => Wire::Direct,
+    }
 }
 
 /// A builder for a producer to a stream of the Kinesis inside this process. Neither environment nor files are looked
@@ -75,4 +88,21 @@ pub(crate) fn unconnected(error: &ConnectError, target: &Target) -> StartError {
 fn stream(target: &Target) -> &str {
     let named = target.stream_arn.as_deref().or(target.stream.as_deref());
     named.expect("the command line demands a stream, or has made one of its own")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cbor_is_for_aws_unless_the_environment_says_otherwise() {
+        let wire = |value: Option<&str>| wire(value.map(OsStr::new));
+        assert_eq!(wire(None), Wire::CborToAws);
+        for value in ["true", "1", "yes", ""] {
+            assert_eq!(wire(Some(value)), Wire::Direct, "{value:?} disables it");
+        }
+        for value in ["false", "FALSE"] {
+            assert_eq!(wire(Some(value)), Wire::Cbor, "{value:?} demands it");
+        }
+    }
 }

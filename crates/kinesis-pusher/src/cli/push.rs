@@ -215,6 +215,10 @@ Examples:
 
 The last line on stdout is the summary.
 
+Environment:
+  AWS_CBOR_DISABLE  true: requests to AWS are in JSON instead of CBOR
+                    false: those to other endpoints are in CBOR, too
+
 Exit codes:
   0  everything was delivered
   1  something was not: it says what, and where it was written

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use kinesis_batcher_local::hostile::{Fault, Operation, Rejection};
 
-use crate::run::{Files, finish, hostile, letters, push_to, pusher, pusher_with_credentials};
+use crate::run::{Files, finish, hostile, letters, lines, push_to, pusher, pusher_with_credentials};
 
 /// A port on which nobody listens.
 fn closed_port() -> u16 {
@@ -82,6 +82,23 @@ fn the_endpoint_may_come_from_the_environment_and_the_stream_from_an_arn() {
     );
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(kinesis.stored().len(), 1);
+}
+
+#[test]
+fn an_emulator_is_sent_cbor_only_on_demand() {
+    let files = Files::new();
+    let input = files.file("input", lines("line", 30_000));
+    for (cbor_disable, expected) in [(None, false), (Some("true"), false), (Some("false"), true)] {
+        let kinesis = hostile();
+        let mut command = push_to(&kinesis.endpoint_url(), "hostile", &["--shard-limit-percent=off", &input]);
+        command.envs(cbor_disable.map(|value| ("AWS_CBOR_DISABLE", value)));
+        let ran = finish(&mut command);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let requests = kinesis.put_requests();
+        assert!(!requests[0].is_cbor, "the first goes through the SDK");
+        assert_eq!(requests.iter().any(|request| request.is_cbor), expected, "with {cbor_disable:?}");
+        assert_eq!(kinesis.stored().len(), 30_000);
+    }
 }
 
 #[test]
