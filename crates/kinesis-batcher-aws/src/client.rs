@@ -19,7 +19,7 @@ use crate::put_records::{Acceptance, Template};
 /// Connections live in the HTTP client and stay open.
 pub(crate) struct RenewableClient {
     config: Config,
-    current: Mutex<Current>,
+    current: Arc<Mutex<Current>>,
     /// Of the endpoint, which stays when the credentials change.
     cbor: Acceptance,
 }
@@ -53,7 +53,7 @@ impl RenewableClient {
         let client = Client::from_conf(config.clone());
         Self {
             config,
-            current: Mutex::new(Current { client, renewed_at: None, renewals: 0, template: None }),
+            current: Arc::new(Mutex::new(Current { client, renewed_at: None, renewals: 0, template: None })),
             cbor: Acceptance::default(),
         }
     }
@@ -62,22 +62,15 @@ impl RenewableClient {
         self.lock().client.clone()
     }
 
-    /// The client, and its number for [`keep_template`](Self::keep_template).
-    pub(crate) fn get_numbered(&self) -> (Client, u64) {
+    /// The client, and where to keep what a request of it went out with.
+    pub(crate) fn get_to_learn(&self) -> (Client, TemplateKeeper) {
         let current = self.lock();
-        (current.client.clone(), current.renewals)
+        let keeper = TemplateKeeper { current: Arc::clone(&self.current), renewals: current.renewals };
+        (current.client.clone(), keeper)
     }
 
     pub(crate) fn template(&self) -> Option<Arc<Template>> {
         self.lock().template.clone()
-    }
-
-    /// Keeps what a request of the client with this number went out with, unless there is another client by now.
-    pub(crate) fn keep_template(&self, renewals: u64, template: Template) {
-        let mut current = self.lock();
-        if current.renewals == renewals {
-            current.template = Some(Arc::new(template));
-        }
     }
 
     pub(crate) fn drop_template(&self) {
@@ -105,8 +98,28 @@ impl RenewableClient {
     }
 
     fn lock(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
+}
+
+/// Where requests of one client leave what they go out with.
+pub(crate) struct TemplateKeeper {
+    current: Arc<Mutex<Current>>,
+    renewals: u64,
+}
+
+impl TemplateKeeper {
+    /// Keeps it, unless there is another client by now.
+    pub(crate) fn keep(&self, template: Template) {
+        let mut current = lock(&self.current);
+        if current.renewals == self.renewals {
+            current.template = Some(Arc::new(template));
+        }
+    }
+}
+
+fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
+    current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for RenewableClient {

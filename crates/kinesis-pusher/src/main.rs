@@ -28,9 +28,12 @@ mod summary;
 mod tally;
 mod verify;
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::{io, thread};
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, StartError};
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<Exit, StartError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    let runtime = runtime().map_err(|error| {
         StartError::new(format!("cannot start threads: {error}; check the process limits"))
     })?;
     let result = runtime.block_on(async {
@@ -69,4 +72,11 @@ fn run(command: Command) -> Result<Exit, StartError> {
     // A blocking task, such as a name that is being looked up, must not keep the process from ending.
     runtime.shutdown_background();
     result
+}
+
+/// A thread for each core but one: input has a thread of its own, and so has what moves it on to the producer. One more than
+/// there are cores left takes more CPU time and gets no more done.
+fn runtime() -> io::Result<Runtime> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    Builder::new_multi_thread().worker_threads((cores - 1).max(1)).enable_all().build()
 }

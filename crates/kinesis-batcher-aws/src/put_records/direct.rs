@@ -1,6 +1,6 @@
 //! PutRecords past the SDK's orchestrator, in JSON as it sends it, or in CBOR.
 //!
-//! A request that the orchestrator sent is taken as a template: its address, its headers, the scope of its signature,
+//! A request that the orchestrator sends is taken as a template: its address, its headers, the scope of its signature,
 //! and the components that it was sent with. Requests after it are the same with a body and a signature of their own.
 //! Their credentials come out of the SDK's cache and their replies through the SDK's HTTP client.
 //!

@@ -30,6 +30,7 @@ use super::direct::Template;
 use super::json::{self, Scanner, body};
 use super::reply::read_reply;
 use super::transmission::Transmission;
+use crate::client::TemplateKeeper;
 use crate::stream_id::StreamId;
 
 pub(super) async fn put_records(
@@ -37,20 +38,19 @@ pub(super) async fn put_records(
     stream: &StreamId,
     request: &PutRecords,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
-    let exchange = Exchange::new(body(stream, request), false);
+    let exchange = Exchange::new(body(stream, request), None);
     send(client, stream, &exchange).await
 }
 
-/// Sends the request and keeps what it was sent with, if others can be sent so.
+/// Sends the request, and keeps what it goes out with as soon as it does: others need not wait for its reply.
 pub(super) async fn put_records_and_learn(
     client: &Client,
+    keeper: TemplateKeeper,
     stream: &StreamId,
     request: &PutRecords,
-) -> (Result<Response, SdkError<PutRecordsError, HttpResponse>>, Option<Template>) {
-    let exchange = Exchange::new(body(stream, request), true);
-    let result = send(client, stream, &exchange).await;
-    let template = exchange.lock().template.take();
-    (result, template)
+) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+    let exchange = Exchange::new(body(stream, request), Some(keeper));
+    send(client, stream, &exchange).await
 }
 
 async fn send(
@@ -81,13 +81,12 @@ struct Exchange(Arc<Mutex<State>>);
 struct State {
     body: Option<Vec<u8>>,
     response: Option<Response>,
-    learns: bool,
-    template: Option<Template>,
+    keeper: Option<TemplateKeeper>,
 }
 
 impl Exchange {
-    fn new(body: Vec<u8>, learns: bool) -> Self {
-        Self(Arc::new(Mutex::new(State { body: Some(body), response: None, learns, template: None })))
+    fn new(body: Vec<u8>, keeper: Option<TemplateKeeper>) -> Self {
+        Self(Arc::new(Mutex::new(State { body: Some(body), response: None, keeper })))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,9 +126,10 @@ impl Intercept for Exchange {
         components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let mut state = self.lock();
-        if state.learns {
-            state.template = Template::of(context.request(), components, config);
+        if let Some(keeper) = self.lock().keeper.take()
+            && let Some(template) = Template::of(context.request(), components, config)
+        {
+            keeper.keep(template);
         }
         Ok(())
     }

@@ -53,10 +53,11 @@ async fn learn(
     stream: &StreamId,
     request: &PutRecords,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
-    let (current, renewals) = client.get_numbered();
-    let (result, template) = lean::put_records_and_learn(&current, stream, request).await;
-    if let (Ok(_), Some(template)) = (&result, template) {
-        client.keep_template(renewals, template);
+    let (current, keeper) = client.get_to_learn();
+    let result = lean::put_records_and_learn(&current, keeper, stream, request).await;
+    match result {
+        Ok(_) => client.cbor().json_succeeded(),
+        Err(_) => client.drop_template(),
     }
     result
 }

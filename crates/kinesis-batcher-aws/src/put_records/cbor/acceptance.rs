@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is known of one endpoint.
 ///
-/// One request at a time is sent in CBOR as a trial until the first of them succeeds. So an endpoint that makes nothing
-/// of CBOR gets to see a request or two of it and no more, and goes on getting JSON meanwhile.
+/// Until a request in CBOR succeeds, each is a trial. Once one has failed there is one at a time, so that an endpoint
+/// that makes nothing of CBOR gets JSON meanwhile, and after three there is none.
 #[derive(Debug, Default)]
 pub(crate) struct Acceptance {
     state: Mutex<State>,
@@ -13,20 +13,23 @@ pub(crate) struct Acceptance {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// So many trials have failed, for a reason that may have been another.
-    Untried {
-        failures: u8,
-    },
-    OnTrial {
-        failures: u8,
-    },
+    Untried(Trials),
     Accepted,
     Refused,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Trials {
+    under_way: usize,
+    /// So many have failed, for a reason that may have been another.
+    failures: u8,
+    /// A request in JSON has succeeded since: if CBOR fails now, it is not because the service is down.
+    json_succeeded: bool,
+}
+
 impl Default for State {
     fn default() -> Self {
-        Self::Untried { failures: 0 }
+        Self::Untried(Trials::default())
     }
 }
 
@@ -34,23 +37,45 @@ impl Default for State {
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     acceptance: &'a Acceptance,
-    /// The failures before, if it is a trial.
-    trial: Option<u8>,
+    is_trial: bool,
 }
 
 impl Acceptance {
     /// Whether a request may go out in CBOR.
     pub(crate) fn attempt(&self) -> Option<Attempt<'_>> {
-        let mut state = self.lock();
-        let trial = match *state {
-            State::Untried { failures } => {
-                *state = State::OnTrial { failures };
-                Some(failures)
+        let is_trial = match &mut *self.lock() {
+            State::Untried(trials) if trials.failures > 0 && trials.under_way > 0 => return None,
+            State::Untried(trials) => {
+                trials.under_way += 1;
+                true
             }
-            State::Accepted => None,
-            State::OnTrial { .. } | State::Refused => return None,
+            State::Accepted => false,
+            State::Refused => return None,
         };
-        Some(Attempt { acceptance: self, trial })
+        Some(Attempt { acceptance: self, is_trial })
+    }
+
+    /// A request in JSON was taken.
+    pub(crate) fn json_succeeded(&self) {
+        if let State::Untried(trials) = &mut *self.lock() {
+            trials.json_succeeded = true;
+        }
+    }
+
+    fn refuse(&self) {
+        if std::mem::replace(&mut *self.lock(), State::Refused) != State::Refused {
+            tracing::info!("the endpoint does not take CBOR; it gets JSON from now on");
+        }
+    }
+
+    /// A trial has come to its end; whether that makes one too many.
+    fn end_trial(&self, failed: bool) -> bool {
+        let State::Untried(trials) = &mut *self.lock() else { return false };
+        trials.under_way -= 1;
+        if failed && std::mem::take(&mut trials.json_succeeded) {
+            trials.failures += 1;
+        }
+        trials.failures >= FAILURES_MAX
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -59,46 +84,39 @@ impl Acceptance {
 }
 
 impl Attempt<'_> {
-    /// Whether nothing in CBOR has succeeded yet.
+    /// Whether nothing in CBOR had succeeded when it began.
     pub(crate) fn is_trial(&self) -> bool {
-        self.trial.is_some()
+        self.is_trial
     }
 
     /// It was taken.
     pub(crate) fn succeeded(mut self) {
-        if self.trial.take().is_some() {
-            *self.acceptance.lock() = State::Accepted;
+        if std::mem::take(&mut self.is_trial) {
+            let mut state = self.acceptance.lock();
+            // One that was refused meanwhile counts for more.
+            if matches!(*state, State::Untried(_)) {
+                *state = State::Accepted;
+            }
         }
     }
 
     /// It failed, and not because of CBOR.
     pub(crate) fn says_nothing(mut self) {
-        if let Some(failures) = self.trial.take() {
-            *self.acceptance.lock() = State::Untried { failures };
+        if std::mem::take(&mut self.is_trial) {
+            self.acceptance.end_trial(false);
         }
     }
 
     /// It was refused, and the same in JSON was not.
     pub(crate) fn refused(mut self) {
-        self.trial = None;
+        self.is_trial = false;
         self.acceptance.refuse();
-    }
-}
-
-impl Acceptance {
-    fn refuse(&self) {
-        if std::mem::replace(&mut *self.lock(), State::Refused) != State::Refused {
-            tracing::info!("the endpoint does not take CBOR; it gets JSON from now on");
-        }
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let Some(failures) = self.trial else { return };
-        if failures + 1 < FAILURES_MAX {
-            *self.acceptance.lock() = State::Untried { failures: failures + 1 };
-        } else {
+        if self.is_trial && self.acceptance.end_trial(true) {
             self.acceptance.refuse();
         }
     }
@@ -112,11 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_request_is_on_trial_until_one_has_succeeded() {
+    fn requests_go_out_in_cbor_until_one_fails_and_then_one_at_a_time() {
         let acceptance = Acceptance::default();
-        let trial = acceptance.attempt().expect("nothing is known against it");
-        assert!(trial.is_trial());
-        assert!(acceptance.attempt().is_none(), "one at a time");
+        acceptance.json_succeeded();
+        let trials: Vec<_> = (0..16).filter_map(|_| acceptance.attempt()).collect();
+        assert!(trials.len() == 16 && trials.iter().all(Attempt::is_trial), "nothing is known against it");
+        drop(trials);
+        let trial = acceptance.attempt().expect("they failed together, which counts once");
+        assert!(acceptance.attempt().is_none(), "one at a time from now on");
         trial.says_nothing();
         acceptance.attempt().expect("the next may try").succeeded();
         let (first, second) = (acceptance.attempt().unwrap(), acceptance.attempt().unwrap());
@@ -128,6 +149,7 @@ mod tests {
         let acceptance = Acceptance::default();
         acceptance.attempt().unwrap().succeeded();
         for _ in 0..100 {
+            acceptance.json_succeeded();
             drop(acceptance.attempt().expect("it goes on"));
         }
         acceptance.attempt().unwrap().refused();
@@ -135,9 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_while_json_fails_too_is_not_held_against_cbor() {
+        let acceptance = Acceptance::default();
+        for _ in 0..100 {
+            drop(acceptance.attempt().expect("the service may be down"));
+        }
+    }
+
+    #[test]
     fn trials_that_come_to_nothing_are_few() {
         let acceptance = Acceptance::default();
-        let trials = (0..100).filter(|_| acceptance.attempt().is_some()).count();
-        assert_eq!(trials, usize::from(FAILURES_MAX));
+        let attempt = |_: &i32| {
+            acceptance.json_succeeded();
+            acceptance.attempt().is_some()
+        };
+        assert_eq!((0..100).filter(attempt).count(), usize::from(FAILURES_MAX));
+    }
+
+    #[test]
+    fn a_refusal_stands_whatever_comes_of_trials_that_were_under_way() {
+        let acceptance = Acceptance::default();
+        let [first, second, third] = [(); 3].map(|()| acceptance.attempt().unwrap());
+        first.refused();
+        second.succeeded();
+        third.says_nothing();
+        assert!(acceptance.attempt().is_none());
     }
 }
