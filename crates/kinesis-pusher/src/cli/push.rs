@@ -93,8 +93,8 @@ pub(crate) struct DeliveryArgs {
     pub(crate) producer: ProducerArgs,
 
     /// Bytes in one request, at most; a larger record goes alone. The service takes 10MiB, some other servers only
-    /// 5MiB
-    #[arg(long, value_name = "SIZE", default_value = "2MiB", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
+    /// 5MiB; more gets more done where the service is far away
+    #[arg(long, value_name = "SIZE", default_value = "512KiB", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
     pub(crate) request_bytes: usize,
 
     /// How long to go on delivering what was read after SIGINT or SIGTERM; a second signal stops at once
