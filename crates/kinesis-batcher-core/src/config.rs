@@ -181,7 +181,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Bytes of data and partition keys in one request: 1 KiB to 10 MiB (the service's limit), 2 MiB unless set.
+    /// Bytes of data and partition keys in one request: 1 KiB to 10 MiB (the service's limit), 512 KiB unless set.
     /// A larger record goes alone. Larger requests are no faster: they leave the processor's caches while they are made.
     pub fn request_bytes_max(mut self, bytes: usize) -> Self {
         self.request_bytes_max = bytes;
@@ -415,8 +415,8 @@ const LINGER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Below a millisecond no request comes back in time.
 const TIME_TO_LIVE_MIN: Duration = Duration::from_millis(1);
 
-/// Some 7,000 aggregated log lines: the cost of a request vanishes in them, and two bodies fit into most caches.
-const REQUEST_BYTES_DEFAULT: usize = 2 << 20;
+/// Some 4,000 aggregated log lines: the cost of a request vanishes in them, and a few bodies fit into a core's cache.
+const REQUEST_BYTES_DEFAULT: usize = 512 << 10;
 
 #[cfg(test)]
 mod tests {
