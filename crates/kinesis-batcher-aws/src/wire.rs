@@ -23,9 +23,10 @@ pub enum Wire {
     /// As [`Direct`](Self::Direct), and in CBOR (`application/x-amz-cbor-1.1`) instead of JSON, as AWS's SDKs for Java do it.
     ///
     /// Data goes as it is instead of in base64, so there is a quarter less to hash and to send. The first request, and the
-    /// first after each error, is in JSON; of those in CBOR, one at a time is on trial until one has succeeded. A request
-    /// that may have been refused for its encoding is sent again in JSON within the same call, and if that succeeds, all
-    /// that follow are in JSON. The same goes when three trials in a row came to nothing.
+    /// first after each error, is in JSON. Those in CBOR are on trial until one has succeeded, and one at a time once one
+    /// has failed. A request that may have been refused for its encoding is sent again in JSON within the same call, and
+    /// if that succeeds, all that follow are in JSON. The same goes when three trials, each after a success in JSON, came
+    /// to nothing.
     ///
     /// It was tested against emulators, and not against AWS. Beware of kinesalite: it takes CBOR and gives back something
     /// else than it was given.
