@@ -13,32 +13,46 @@ use crate::input::Blocks;
 pub(super) struct RandomKeys {
     random: SmallRng,
     blocks: Blocks,
-    /// Keys that are made and not given away.
+    /// Keys that are made, behind those that are ready.
+    made: Bytes,
+    /// The next keys to be given away, whose references are counted by themselves.
     ready: Bytes,
 }
 
 impl RandomKeys {
     /// Keys in `blocks`, or in memory of their own where no more blocks may be lent.
     pub(super) fn new(blocks: Blocks) -> Self {
-        Self { random: rand::make_rng(), blocks, ready: Bytes::new() }
+        Self { random: rand::make_rng(), blocks, made: Bytes::new(), ready: Bytes::new() }
     }
 
     /// A UUID in its usual form: 36 characters, lower case, with hyphens.
     pub(super) fn next(&mut self) -> Bytes {
         if self.ready.is_empty() {
-            if !self.blocks.may_lend() {
-                let mut key = [[0; TEXT_BYTES]];
-                write_uuids(&mut self.random, &mut key);
-                return Bytes::copy_from_slice(key.as_flattened());
+            if self.made.is_empty() {
+                if !self.blocks.may_lend() {
+                    let mut key = [[0; TEXT_BYTES]];
+                    write_uuids(&mut self.random, &mut key);
+                    return Bytes::copy_from_slice(key.as_flattened());
+                }
+                self.made = self.make();
             }
-            let mut block = self.blocks.take();
-            let (keys, _) = block.as_chunks_mut();
-            let made = keys.len() * TEXT_BYTES;
-            write_uuids(&mut self.random, keys);
-            self.ready = self.blocks.lend(block);
-            self.ready.truncate(made);
+            // Keys that are given away are dropped by another thread while the next ones are given away by this one.
+            // Were all of a block counted together, each would wait for the other's count.
+            let run = self.made.len().min(COUNTED_TOGETHER * TEXT_BYTES);
+            self.ready = Bytes::from_owner(self.made.split_to(run));
         }
         self.ready.split_to(TEXT_BYTES)
+    }
+
+    /// A block of keys.
+    fn make(&mut self) -> Bytes {
+        let mut block = self.blocks.take();
+        let (keys, _) = block.as_chunks_mut();
+        let made_bytes = keys.len() * TEXT_BYTES;
+        write_uuids(&mut self.random, keys);
+        let mut made = self.blocks.lend(block);
+        made.truncate(made_bytes);
+        made
     }
 }
 
@@ -72,6 +86,9 @@ fn hyphenate(key: &mut [u8; TEXT_BYTES], digits: &[u8; DIGITS]) {
 const TEXT_BYTES: usize = uuid::fmt::Hyphenated::LENGTH;
 const DIGITS: usize = uuid::fmt::Simple::LENGTH;
 const WRITTEN_AT_ONCE: usize = 16;
+
+/// Few beside the some 700 records that go to another thread together, and enough that their count costs nothing.
+const COUNTED_TOGETHER: usize = 64;
 
 #[cfg(test)]
 mod tests {
