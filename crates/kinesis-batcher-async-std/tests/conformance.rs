@@ -22,6 +22,9 @@ fn connect(
     if let Some(handler) = target.on_completion {
         builder = builder.on_completion(handler);
     }
+    if let Some(handler) = target.on_failure {
+        builder = builder.on_failure(handler);
+    }
     Box::pin(async { Ok(builder.connect().await?.into()) })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kinesis_batcher_aws::{ConnectError, Connectivity, Credentials};
 use kinesis_batcher_driver::{
-    AsyncTimer, BoxFuture, Completion, Config, ConfigBuilder, Producer, Runtime, ShardLimit,
+    AsyncTimer, BoxFuture, Completion, Config, ConfigBuilder, DeliveryError, Producer, Runtime, ShardLimit,
 };
 
 /// A runtime under test.
@@ -51,6 +51,8 @@ pub struct Target {
     pub request_timeout: Duration,
     /// Called with what becomes of records without a delivery.
     pub on_completion: Option<Box<dyn Fn(Completion) + Send + Sync>>,
+    /// Called with those of them that fail; only where the other is not there.
+    pub on_failure: Option<Box<dyn Fn(u64, DeliveryError) + Send + Sync>>,
 }
 
 impl Target {
@@ -63,6 +65,7 @@ impl Target {
             config: built(eager()),
             request_timeout: Duration::from_secs(30),
             on_completion: None,
+            on_failure: None,
         }
     }
 
@@ -84,6 +87,13 @@ impl Target {
     #[must_use]
     pub fn on_completion(mut self, handler: impl Fn(Completion) + Send + Sync + 'static) -> Self {
         self.on_completion = Some(Box::new(handler));
+        self
+    }
+
+    /// The same with a handler of failures.
+    #[must_use]
+    pub fn on_failure(mut self, handler: impl Fn(u64, DeliveryError) + Send + Sync + 'static) -> Self {
+        self.on_failure = Some(Box::new(handler));
         self
     }
 

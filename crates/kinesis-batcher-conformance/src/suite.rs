@@ -14,6 +14,7 @@ macro_rules! conformance {
             delivery::what_goes_in_comes_out_once_while_limits_are_enforced,
             delivery::a_reshard_in_the_middle_loses_and_doubles_nothing,
             delivery::what_nobody_waits_for_is_told_to_the_handler,
+            delivery::only_what_failed_is_told_to_a_handler_of_failures,
             delivery::an_endpoint_where_nobody_listens_is_named_at_once,
             room::a_full_buffer_makes_senders_wait_until_there_is_room,
             room::many_more_records_than_there_is_room_for_all_get_in,

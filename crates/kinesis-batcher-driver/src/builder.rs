@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{Config, ShardMap};
 
+use crate::error::DeliveryError;
 use crate::producer::Producer;
-use crate::record::{Completion, CompletionHandler};
+use crate::record::{Completion, Handler};
 use crate::runtime::Runtime;
 use crate::shared::{Shared, TaskGuard};
 use crate::transport::{DescribeError, Transport};
@@ -19,7 +20,7 @@ pub struct ProducerBuilder {
     config: Config,
     request_timeout: Duration,
     refresh_interval: Option<Duration>,
-    on_completion: Option<CompletionHandler>,
+    handler: Option<Handler>,
 }
 
 impl ProducerBuilder {
@@ -50,7 +51,17 @@ impl ProducerBuilder {
     /// channel of its own. A panic in it is caught, and costs that one completion. A handler that owns a clone of the
     /// producer keeps it from closing when the other clones are dropped.
     pub fn on_completion(mut self, handler: impl Fn(Completion) + Send + Sync + 'static) -> Self {
-        self.on_completion = Some(CompletionHandler::new(handler));
+        self.handler = Some(Handler::Completions(Box::new(handler)));
+        self
+    }
+
+    /// Calls `handler` only with the records that will not be sent any more, each with the tag it was sent with. That is
+    /// cheaper than a handler of completions, which makes a receipt for each record: what was delivered is counted by
+    /// [`Producer::stats`] and nowhere else.
+    ///
+    /// All else is as with [`on_completion`](Self::on_completion). There is one handler: whichever of the two is set last.
+    pub fn on_failure(mut self, handler: impl Fn(u64, DeliveryError) + Send + Sync + 'static) -> Self {
+        self.handler = Some(Handler::Failures(Box::new(handler)));
         self
     }
 
@@ -61,8 +72,7 @@ impl ProducerBuilder {
         transport: Arc<dyn Transport>,
         shards: ShardMap,
     ) -> Producer {
-        let shared =
-            Shared::new(self.config, shards, runtime, transport, self.on_completion, self.request_timeout);
+        let shared = Shared::new(self.config, shards, runtime, transport, self.handler, self.request_timeout);
         let shared = Arc::new(shared);
         // The handle first: should the runtime be gone, the guards of its tasks find a producer to stop.
         let producer = Producer::new(Arc::clone(&shared));
@@ -92,7 +102,7 @@ impl Default for ProducerBuilder {
             config: Config::default(),
             request_timeout: Duration::from_secs(30),
             refresh_interval: Some(Duration::from_secs(5 * 60)),
-            on_completion: None,
+            handler: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use futures_channel::oneshot;
 use kinesis_batcher_core::{Delivered, Record, UnsealedRequest};
 
-use crate::record::{Completion, CompletionHandler};
+use crate::record::{Completion, Handler};
 use crate::request_task;
 use crate::shared::Shared;
 use crate::tag::{DeliveryResult, Reply, Tag};
@@ -51,8 +51,9 @@ impl Effects {
         if self.stop {
             shared.stop.raise();
         }
-        let handler = shared.on_completion.as_ref();
+        let handler = shared.handler.as_ref();
         if let Some(delivered) = &mut self.delivered {
+            let handler = handler.filter(|handler| handler.hears_of_deliveries());
             delivered.tell(|tag, receipt| {
                 let (reply, epoch) = tag.into_parts();
                 self.returned.add(epoch);
@@ -85,7 +86,7 @@ fn tell_sender(sender: oneshot::Sender<DeliveryResult>, result: DeliveryResult) 
     drop(sender.send(result));
 }
 
-fn tell_handler(handler: Option<&CompletionHandler>, completion: impl FnOnce() -> Completion) {
+fn tell_handler(handler: Option<&Handler>, completion: impl FnOnce() -> Completion) {
     if let Some(handler) = handler {
         // A handler that panics must not cost the others their completions. The panic hook has told it.
         drop(catch_unwind(AssertUnwindSafe(|| handler.call(completion()))));

@@ -33,7 +33,8 @@ use crate::waiters::Parcel;
 /// [one](ProducerBuilder::on_completion), together with a number that the sender chose: a line, an offset, an index.
 /// So a program that must account for each of hundreds of thousands of records a second needs no future, no
 /// map and no channel for them, and its memory stays bounded by the producer's buffer. Whether or not anybody asks,
-/// [`stats`](Self::stats) counts every record.
+/// [`stats`](Self::stats) counts every record; for who is content with that, and wants to see only what failed, there
+/// is a [handler of failures](ProducerBuilder::on_failure), which costs the records that were delivered nothing.
 ///
 /// # Room
 ///
@@ -87,8 +88,9 @@ impl Producer {
 
     /// Sends a record without a receipt: waits for room in the buffer, and that is all.
     ///
-    /// What becomes of the record goes to the [completion handler](ProducerBuilder::on_completion), with the tag if a
-    /// pair `(record, tag)` was given; it is counted in the [statistics](Self::stats) in any case.
+    /// What becomes of the record goes to the [completion handler](ProducerBuilder::on_completion) or, if it fails, to the
+    /// [handler of failures](ProducerBuilder::on_failure), with the tag if a pair `(record, tag)` was given; it is
+    /// counted in the [statistics](Self::stats) in any case.
     ///
     /// # Errors
     /// As for [`send`](Self::send).

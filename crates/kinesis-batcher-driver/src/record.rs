@@ -4,6 +4,8 @@ use std::fmt;
 
 use kinesis_batcher_core::{Failure, Receipt, Record};
 
+use crate::error::DeliveryError;
+
 /// A record and a number of the sender's own: a line, an offset, an index. Records turn into one with tag 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedRecord {
@@ -57,21 +59,36 @@ impl Completion {
     }
 }
 
-/// Called with each [`Completion`].
-pub(crate) struct CompletionHandler(Box<dyn Fn(Completion) + Send + Sync>);
+/// Called with what becomes of records that nobody has a [`Delivery`](crate::Delivery) of.
+pub(crate) enum Handler {
+    /// With each.
+    Completions(Box<dyn Fn(Completion) + Send + Sync>),
+    /// With each that failed, and its sender's number.
+    Failures(Box<dyn Fn(u64, DeliveryError) + Send + Sync>),
+}
 
-impl CompletionHandler {
-    pub(crate) fn new(handler: impl Fn(Completion) + Send + Sync + 'static) -> Self {
-        Self(Box::new(handler))
+impl Handler {
+    /// Whether it is called with records that were delivered.
+    pub(crate) fn hears_of_deliveries(&self) -> bool {
+        matches!(self, Self::Completions(_))
     }
 
     pub(crate) fn call(&self, completion: Completion) {
-        (self.0)(completion);
+        match (self, completion) {
+            (Self::Completions(handler), completion) => handler(completion),
+            (Self::Failures(handler), Completion::Failed { tag, record, failure }) => {
+                handler(tag, DeliveryError::new(record, failure));
+            }
+            (Self::Failures(_), Completion::Delivered { .. }) => {}
+        }
     }
 }
 
-impl fmt::Debug for CompletionHandler {
+impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CompletionHandler(..)")
+        f.write_str(match self {
+            Self::Completions(_) => "Completions(..)",
+            Self::Failures(_) => "Failures(..)",
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kinesis_batcher_core::{Batcher, Config, ShardMap, Timestamp};
 
 use crate::effects::Effects;
-use crate::record::CompletionHandler;
+use crate::record::Handler;
 use crate::runtime::Runtime;
 use crate::signal::Signal;
 use crate::state::State;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) stop: Signal,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) on_completion: Option<CompletionHandler>,
+    pub(crate) handler: Option<Handler>,
     pub(crate) config: Config,
     pub(crate) request_timeout: Duration,
     /// Zero of the core's time.
@@ -37,18 +37,18 @@ impl Shared {
         shards: ShardMap,
         runtime: Arc<dyn Runtime>,
         transport: Arc<dyn Transport>,
-        on_completion: Option<CompletionHandler>,
+        handler: Option<Handler>,
         request_timeout: Duration,
     ) -> Self {
         let batcher = Batcher::new(config.clone(), shards, random_seed(), Timestamp::ZERO);
         Self {
-            state: Mutex::new(State::new(batcher, on_completion.is_some())),
+            state: Mutex::new(State::new(batcher, handler.as_ref())),
             tellings: Tellings::default(),
             stop: Signal::default(),
             epoch: runtime.now(),
             runtime,
             transport,
-            on_completion,
+            handler,
             config,
             request_timeout,
         }

@@ -11,7 +11,7 @@ use kinesis_batcher_core::{
 use crate::close::CloseReport;
 use crate::effects::Effects;
 use crate::error::DeliveryError;
-use crate::record::{Completion, TaggedRecord};
+use crate::record::{Completion, Handler, TaggedRecord};
 use crate::snapshot::{ShardMapStatus, Snapshot};
 use crate::tag::{Reply, Tag};
 use crate::tellings::{Telling, Tellings};
@@ -39,7 +39,8 @@ pub(crate) struct State {
     pub(crate) undelivered: Option<Vec<DeliveryError>>,
     /// How many there were.
     pub(crate) undelivered_count: u64,
-    tells_completions: bool,
+    hears_of_deliveries: bool,
+    hears_of_failures: bool,
     /// Empty; kept for its memory.
     told: Vec<Telling>,
     has_room: bool,
@@ -50,7 +51,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(batcher: Batcher<Tag>, tells_completions: bool) -> Self {
+    /// A state whose effects call `handler`.
+    pub(crate) fn new(batcher: Batcher<Tag>, handler: Option<&Handler>) -> Self {
         Self {
             batcher,
             waiters: Waiters::default(),
@@ -63,7 +65,8 @@ impl State {
             troubles: Troubles::default(),
             undelivered: None,
             undelivered_count: 0,
-            tells_completions,
+            hears_of_deliveries: handler.is_some_and(Handler::hears_of_deliveries),
+            hears_of_failures: handler.is_some(),
             told: Vec::new(),
             has_room: false,
             stopping: false,
@@ -246,7 +249,7 @@ impl State {
         match event {
             Event::Delivered { tag, receipt } => match effects.returned(tag) {
                 Reply::Delivery(sender) => effects.deliveries.push((sender, Ok(receipt))),
-                Reply::Handler(tag) if self.tells_completions => {
+                Reply::Handler(tag) if self.hears_of_deliveries => {
                     effects.completions.push(Completion::Delivered { tag, receipt });
                 }
                 Reply::Handler(_) => {}
@@ -264,7 +267,7 @@ impl State {
                     Reply::Delivery(sender) => {
                         effects.deliveries.push((sender, Err(DeliveryError::new(record, failure))));
                     }
-                    Reply::Handler(tag) if self.tells_completions => {
+                    Reply::Handler(tag) if self.hears_of_failures => {
                         effects.completions.push(Completion::Failed { tag, record, failure });
                     }
                     Reply::Handler(_) => effects.unclaimed.push(record),

@@ -9,7 +9,7 @@ use kinesis_batcher_aws::{
     AwsOptions, AwsTransport, ConnectError, ProvideCredentials, SdkConfig, SharedCredentialsProvider,
     StreamId, Wire,
 };
-use kinesis_batcher_driver::{Completion, Config};
+use kinesis_batcher_driver::{Completion, Config, DeliveryError};
 
 use crate::http::connectivity;
 use crate::runtime::TokioRuntime;
@@ -164,6 +164,13 @@ impl ProducerBuilder {
     /// [`on_completion`](kinesis_batcher_driver::ProducerBuilder::on_completion).
     pub fn on_completion(mut self, handler: impl Fn(Completion) + Send + Sync + 'static) -> Self {
         self.producer = self.producer.on_completion(handler);
+        self
+    }
+
+    /// Calls `handler` with the tag of each record that was sent without a delivery and will not be sent any more, and with
+    /// the record; see the driver's [`on_failure`](kinesis_batcher_driver::ProducerBuilder::on_failure).
+    pub fn on_failure(mut self, handler: impl Fn(u64, DeliveryError) + Send + Sync + 'static) -> Self {
+        self.producer = self.producer.on_failure(handler);
         self
     }
 

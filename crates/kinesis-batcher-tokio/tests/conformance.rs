@@ -28,6 +28,9 @@ impl Tokio {
         if let Some(handler) = target.on_completion {
             builder = builder.on_completion(handler);
         }
+        if let Some(handler) = target.on_failure {
+            builder = builder.on_failure(handler);
+        }
         Box::pin(async { Ok(builder.connect().await?.into()) })
     }
 }

@@ -8,7 +8,7 @@ use kinesis_batcher_core::{PushErrorReason, Record};
 use crate::input::Origin;
 use crate::reason::Reason;
 
-/// Takes records; what becomes of each goes to the [`Tally`](crate::tally::Tally).
+/// Takes records and counts them; those that fail go to the [`Failures`](crate::failures::Failures).
 pub(crate) trait Destination: Sync {
     /// Takes records in order and waits for room as often as need be.
     ///
@@ -17,15 +17,15 @@ pub(crate) trait Destination: Sync {
     /// this waits hands back the rest in the same way.
     fn send_all(&self, records: Vec<(Record, Origin)>) -> impl Future<Output = Result<(), Refused>> + Send;
 
-    /// Takes no more records, delivers what is held, and after `within` hands back the rest, also to the tally. Every
-    /// record has its end when this returns. May be dropped and called again with a nearer deadline.
+    /// Takes no more records, delivers what is held, and after `within` hands back the rest, also to the failures.
+    /// Every record has its end when this returns. May be dropped and called again with a nearer deadline.
     fn close(&self, within: Duration) -> impl Future<Output = ()> + Send;
 
     /// Whether no more requests may be under way, and enough records wait for the next ones.
     fn is_saturated(&self) -> bool;
 
-    /// What went over the wire so far.
-    fn traffic(&self) -> Traffic;
+    /// What was done so far; complete once it has closed.
+    fn counts(&self) -> Counts;
 }
 
 /// Records that were not taken.
@@ -48,11 +48,19 @@ pub(crate) struct Failed {
     pub(crate) reason: Reason,
     /// How often it was sent.
     pub(crate) attempts: u32,
+    /// Whether one of the attempts may have stored it all the same.
+    pub(crate) possibly_stored: bool,
 }
 
-/// What went over the wire.
+/// What was done.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Traffic {
+pub(crate) struct Counts {
+    /// Records the stream has.
+    pub(crate) delivered: u64,
+    /// Of those, the ones that took more than one attempt.
+    pub(crate) recovered: u64,
+    /// Records, delivered or failed, that an attempt with unknown outcome may have stored once more.
+    pub(crate) possibly_duplicated: u64,
     /// PutRecords requests.
     pub(crate) requests: u64,
     /// Records as the service counts them.

@@ -8,18 +8,20 @@ use kinesis_batcher_core::Record;
 
 use crate::cli::OnBadRecord;
 use crate::dead_letters::{DeadLetter, DeadLetters};
-use crate::destination::{Failed, Traffic};
+use crate::destination::{Counts, Failed};
+use crate::failures::Failures;
 use crate::input::{BadRecord, Origin};
 use crate::progress::Position;
 use crate::reason::{Kind, Reason};
 use crate::summary::{Summary, grouped};
-use crate::tally::{Deliveries, Tally};
 
 /// Counts records, keeps what was not delivered, and finds the words for it.
 pub(crate) struct Ledger {
-    tally: Arc<Tally>,
-    /// All but what the tally counts.
+    failures: Arc<Failures>,
+    /// All but what the destination counts.
     totals: Summary,
+    /// Failed records that are in the stream all the same, perhaps.
+    failed_possibly_stored: u64,
     lost: BTreeMap<Kind, u64>,
     last_read: Option<Origin>,
     file_names: Arc<[String]>,
@@ -35,14 +37,15 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// An empty ledger. `file_names` are the ones [`Origin::file`] numbers.
     pub(crate) fn new(
-        tally: Arc<Tally>,
+        failures: Arc<Failures>,
         file_names: Arc<[String]>,
         dead_letters: Option<DeadLetters>,
         on_bad_record: OnBadRecord,
     ) -> Self {
         Self {
-            tally,
+            failures,
             totals: Summary::default(),
+            failed_possibly_stored: 0,
             lost: BTreeMap::new(),
             last_read: None,
             file_names,
@@ -72,10 +75,11 @@ impl Ledger {
         self.totals.records_read -= records as u64;
     }
 
-    /// Takes what failed meanwhile from the tally.
+    /// Takes what failed meanwhile.
     pub(crate) fn settle(&mut self) {
-        for Failed { origin, record, reason, attempts } in self.tally.take_failed() {
+        for Failed { origin, record, reason, attempts, possibly_stored } in self.failures.take() {
             self.totals.records_retried += u64::from(attempts > 1);
+            self.failed_possibly_stored += u64::from(possibly_stored);
             self.lose(origin, &reason, attempts, Some(&record), record.data(), None);
             // Thousands can be left at a stop, and the reason is the same for all of them.
             if reason.kind != Kind::Undelivered {
@@ -112,12 +116,12 @@ impl Ledger {
         std::mem::take(&mut self.notes)
     }
 
-    /// How far it is.
-    pub(crate) fn position(&self) -> Position {
+    /// How far it is, with so many records delivered.
+    pub(crate) fn position(&self, records_delivered: u64) -> Position {
         Position {
             bytes_read: self.totals.bytes_read,
             records_read: self.totals.records_read,
-            records_delivered: self.tally.deliveries().delivered,
+            records_delivered,
             records_failed: self.totals.records_failed + self.totals.records_undelivered,
         }
     }
@@ -128,7 +132,7 @@ impl Ledger {
     }
 
     /// Closes the accounts once every record has its end. The second part is false when a dead letter was lost.
-    pub(crate) fn close(&mut self, traffic: Traffic, elapsed: Duration) -> (Summary, bool) {
+    pub(crate) fn close(&mut self, counts: Counts, elapsed: Duration) -> (Summary, bool) {
         self.settle();
         if let Some(Err(problem)) = self.dead_letters.as_mut().map(DeadLetters::finish) {
             self.letters_failed = true;
@@ -136,14 +140,13 @@ impl Ledger {
         }
         self.note_losses();
         let mut summary = self.totals.clone();
-        let Deliveries { delivered, recovered, possibly_duplicated } = self.tally.deliveries();
-        summary.records_delivered = delivered;
-        summary.records_recovered = recovered;
-        summary.records_retried += recovered;
-        summary.records_possibly_duplicated = possibly_duplicated;
-        summary.requests = traffic.requests;
-        summary.kinesis_records = traffic.kinesis_records;
-        summary.throttled = traffic.throttled;
+        summary.records_delivered = counts.delivered;
+        summary.records_recovered = counts.recovered;
+        summary.records_retried += counts.recovered;
+        summary.records_possibly_duplicated = counts.possibly_duplicated - self.failed_possibly_stored;
+        summary.requests = counts.requests;
+        summary.kinesis_records = counts.kinesis_records;
+        summary.throttled = counts.throttled;
         summary.elapsed_seconds = elapsed.as_secs_f64();
         if !elapsed.is_zero() {
             summary.records_per_second = summary.records_delivered as f64 / summary.elapsed_seconds;
@@ -269,7 +272,8 @@ mod tests {
     }
 
     fn failed(origin: Origin, kind: Kind, attempts: u32) -> Failed {
-        Failed { origin, record: record(), reason: Reason::new(kind, "it failed"), attempts }
+        let reason = Reason::new(kind, "it failed");
+        Failed { origin, record: record(), reason, attempts, possibly_stored: kind == Kind::Expired }
     }
 
     fn bad(kind: Kind) -> BadRecord {
@@ -286,16 +290,20 @@ mod tests {
         ledger.read_records(9, Some(at(9)));
         ledger.unread(1);
         ledger.read_bytes(100);
-        ledger.tally.delivered(1, false);
-        ledger.tally.delivered(2, false);
-        ledger.tally.delivered(3, true);
-        ledger.tally.failed(failed(at(4), Kind::Expired, 5));
-        ledger.tally.failed(failed(at(5), Kind::Rejected, 1));
+        ledger.failures.add(failed(at(4), Kind::Expired, 5));
+        ledger.failures.add(failed(at(5), Kind::Rejected, 1));
         ledger.bad(at(6), &bad(Kind::NotJson));
         ledger.refused(at(7), &record(), &Reason::new(Kind::TooLarge, "too large"));
         ledger.undelivered(at(8), &record());
-        let traffic = Traffic { requests: 9, kinesis_records: 3, throttled: 2 };
-        let (summary, letters_kept) = ledger.close(traffic, Duration::from_secs(2));
+        let counts = Counts {
+            delivered: 3,
+            recovered: 2,
+            possibly_duplicated: 2,
+            requests: 9,
+            kinesis_records: 3,
+            throttled: 2,
+        };
+        let (summary, letters_kept) = ledger.close(counts, Duration::from_secs(2));
         assert!(summary.adds_up(), "{summary:?}");
         assert!(letters_kept, "without a file there is no letter to lose");
         let expected = Summary {
@@ -331,10 +339,10 @@ mod tests {
         ledger.read_records(4, Some(at(4)));
         ledger.bad(at(1), &bad(Kind::NoKey));
         ledger.refused(at(2), &record(), &Reason::new(Kind::TooLarge, "too large for this stream"));
-        ledger.tally.failed(failed(at(3), Kind::AttemptsExhausted, 4));
+        ledger.failures.add(failed(at(3), Kind::AttemptsExhausted, 4));
         ledger.settle();
         ledger.undelivered(Origin { file: 1, line: 4 }, &record());
-        let (_, letters_kept) = ledger.close(Traffic::default(), Duration::ZERO);
+        let (_, letters_kept) = ledger.close(Counts::default(), Duration::ZERO);
         assert!(letters_kept);
         let text = std::fs::read_to_string(&path).unwrap();
         let letters: Vec<serde_json::Value> =
@@ -355,7 +363,7 @@ mod tests {
         assert!(!skipping.must_stop());
         let mut failing = ledger(OnBadRecord::Fail, None);
         failing.read_records(1, Some(at(17)));
-        failing.tally.failed(failed(at(17), Kind::Expired, 1));
+        failing.failures.add(failed(at(17), Kind::Expired, 1));
         failing.settle();
         assert!(!failing.must_stop(), "a record that expires is not a bad one");
         failing.bad(at(17), &bad(Kind::NoKey));
@@ -373,7 +381,7 @@ mod tests {
         }
         let notes = ledger.take_notes();
         assert_eq!(notes.len(), NOTES_MAX as usize + 1);
-        ledger.close(Traffic::default(), Duration::ZERO);
+        ledger.close(Counts::default(), Duration::ZERO);
         assert!(
             ledger.take_notes()[0].starts_with("error: 1,000 records were not delivered (1,000 not JSON)")
         );
@@ -388,7 +396,7 @@ mod tests {
             ledger.bad(at(line), &bad(Kind::NotJson));
         }
         assert!(ledger.must_stop());
-        let (_, letters_kept) = ledger.close(Traffic::default(), Duration::ZERO);
+        let (_, letters_kept) = ledger.close(Counts::default(), Duration::ZERO);
         assert!(!letters_kept);
         let notes = ledger.take_notes();
         let reports = notes.iter().filter(|note| note.contains("cannot write dead letters")).count();

@@ -10,6 +10,7 @@ mod destination;
 #[cfg_attr(not(feature = "local"), path = "embedded_absent.rs")]
 mod embedded;
 mod exit;
+mod failures;
 mod input;
 mod key;
 mod ledger;
@@ -25,7 +26,6 @@ mod shards;
 mod signals;
 mod simulate;
 mod summary;
-mod tally;
 mod verify;
 
 use std::num::NonZero;

@@ -5,23 +5,24 @@ use std::time::Duration;
 
 use kinesis_batcher_core::Record;
 use kinesis_batcher_core::limits::REQUEST_RECORDS_MAX;
-use kinesis_batcher_driver::{Completion, Producer, SendAllError, SendError, TaggedRecord};
+use kinesis_batcher_driver::{DeliveryError, Producer, SendAllError, SendError, TaggedRecord};
 
-use crate::destination::{Destination, Failed, Refused, Traffic};
+use crate::destination::{Counts, Destination, Failed, Refused};
+use crate::failures::Failures;
 use crate::input::Origin;
-use crate::tally::Tally;
 
-/// A completion handler that tells `tally` of every end.
-pub(crate) fn completions(tally: &Arc<Tally>) -> impl Fn(Completion) + Send + Sync + use<> {
-    let tally = Arc::clone(tally);
-    move |completion| match completion {
-        Completion::Delivered { receipt, .. } => {
-            tally.delivered(receipt.attempts, receipt.possible_duplicate);
-        }
-        Completion::Failed { tag, record, failure } => {
-            let origin = Origin::from_tag(tag);
-            tally.failed(Failed { origin, record, reason: (&failure).into(), attempts: failure.attempts });
-        }
+/// A handler that adds what failed to `failures`.
+pub(crate) fn add_to(failures: &Arc<Failures>) -> impl Fn(u64, DeliveryError) + Send + Sync + use<> {
+    let failures = Arc::clone(failures);
+    move |tag, error| {
+        let (record, failure) = error.into_parts();
+        failures.add(Failed {
+            origin: Origin::from_tag(tag),
+            record,
+            reason: (&failure).into(),
+            attempts: failure.attempts,
+            possibly_stored: failure.possibly_stored,
+        });
     }
 }
 
@@ -32,7 +33,7 @@ impl Destination for Producer {
     }
 
     async fn close(&self, within: Duration) {
-        // What it hands back has gone to the tally already, like every other end.
+        // What it hands back has gone to the handler already, like every other failure.
         self.close(within).await;
     }
 
@@ -45,9 +46,12 @@ impl Destination for Producer {
             && stats.records_queued >= next_requests * REQUEST_RECORDS_MAX as u64
     }
 
-    fn traffic(&self) -> Traffic {
+    fn counts(&self) -> Counts {
         let stats = self.stats();
-        Traffic {
+        Counts {
+            delivered: stats.records_delivered,
+            recovered: stats.records_recovered,
+            possibly_duplicated: stats.records_possibly_duplicated,
             requests: stats.requests_sent,
             kinesis_records: stats.kinesis_records_delivered,
             throttled: stats.records_throttled,

@@ -15,6 +15,7 @@ use crate::cli::{PushArgs, ReportingArgs, SummaryFormat};
 use crate::dead_letters::DeadLetters;
 use crate::destination::Destination;
 use crate::exit::{Exit, StartError};
+use crate::failures::Failures;
 use crate::input::{Blocks, Reader, Shaper, Sources};
 use crate::key::KeyMaker;
 use crate::ledger::Ledger;
@@ -22,7 +23,6 @@ use crate::output;
 use crate::progress::Progress;
 use crate::signals::{Signals, Stop};
 use crate::summary::Summary;
-use crate::tally::Tally;
 use crate::verify::Fingerprints;
 use pump::{Ending, Pump};
 use status::Status;
@@ -41,14 +41,14 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
         args.input.dead_letters.as_deref().map(|path| DeadLetters::open(path, &sources)).transpose()?;
     let status = Status::bind(&args.status).await?;
     let mut signals = Signals::listen()?;
-    let tally = Arc::new(Tally::default());
+    let failures = Arc::new(Failures::default());
     let connected = tokio::select! {
         biased;
         () = signals.reached(Stop::Drain) => {
             output::error("stopped before the stream was reached; nothing was read or sent");
             return Ok(Exit::NotDelivered);
         }
-        connected = connect::connect(&args, &tally) => connected?,
+        connected = connect::connect(&args, &failures) => connected?,
     };
     if let (Some(local), Some(shards)) = (&connected.local, args.local) {
         output::note(&local.introduction(shards));
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
     }
     let serving = status.map(|status| status.serve(&connected.producer, connected.stream(&args.target)));
     let reporting = args.reporting;
-    let ledger = Ledger::new(tally, sources.names(), dead_letters, args.input.on_bad_record);
+    let ledger = Ledger::new(failures, sources.names(), dead_letters, args.input.on_bad_record);
     let fingerprints = connected.local.as_ref().map(|_| Fingerprints::default());
     let mut outcome =
         deliver(&connected.producer, args, sources, ledger, signals.clone(), fingerprints).await?;
@@ -101,8 +101,8 @@ async fn deliver<D: Destination>(
     pump.fingerprints = fingerprints;
     let ending = pump.run(reader).await;
     let Pump { mut ledger, mut progress, fingerprints, .. } = pump;
-    let (summary, letters_kept) = ledger.close(destination.traffic(), started.elapsed());
-    progress.finish(ledger.position());
+    let (summary, letters_kept) = ledger.close(destination.counts(), started.elapsed());
+    progress.finish(ledger.position(destination.counts().delivered));
     let read_to_the_end = match &ending {
         Ending::Complete => true,
         Ending::Stopped => {

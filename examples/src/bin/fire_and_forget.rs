@@ -4,7 +4,7 @@
 //! `… --bin fire_and_forget -- --stream NAME --endpoint-url URL --region R < lines > undelivered`
 //!
 //! This is the way for hundreds of thousands of records a second: none of them has a future, an allocation or a map
-//! entry of its own. A number of the sender's goes with each, and one handler is told what became of it.
+//! entry of its own. A number of the sender's goes with each, and one handler is told of those that failed.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use clap::Parser;
-use kinesis_batcher_tokio::{Completion, Config, Producer, Record};
+use kinesis_batcher_tokio::{Config, DeliveryError, Producer, Record};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[derive(Parser)]
@@ -48,11 +48,9 @@ async fn push(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
     // The handler runs where replies come in and must not block, so what takes time goes through a channel. It is
     // emptied before each record that is sent, and so never holds more than the producer's buffer did.
     let (failures, failed) = mpsc::channel();
-    let mut builder = Producer::builder(arguments.stream).config(config).on_completion(move |completion| {
-        if let Completion::Failed { .. } = completion {
-            // Nobody receives any more when this program is at its end.
-            let _ = failures.send(completion);
-        }
+    let mut builder = Producer::builder(arguments.stream).config(config).on_failure(move |number, error| {
+        // Nobody receives any more when this program is at its end.
+        let _ = failures.send((number, error));
     });
     if let Some(url) = arguments.endpoint_url {
         builder = builder.endpoint_url(url);
@@ -88,7 +86,7 @@ async fn push(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
         undelivered += save(&failed)?;
     };
 
-    // After this the handler has been told of every record, those that the deadline cut off included.
+    // After this the handler has been told of every record that failed, those that the deadline cut off included.
     let report = producer.close(Duration::from_secs(60)).await;
     undelivered += save(&failed)?;
     eprintln!("{} lines delivered", report.delivered);
@@ -97,14 +95,12 @@ async fn push(arguments: Arguments) -> Result<u64, Box<dyn Error>> {
 }
 
 /// Writes out what has failed so far; how many that were.
-fn save(failed: &Receiver<Completion>) -> io::Result<u64> {
+fn save(failed: &Receiver<(u64, DeliveryError)>) -> io::Result<u64> {
     let mut count = 0;
-    for completion in failed.try_iter() {
-        if let Completion::Failed { tag, record, failure } = completion {
-            eprintln!("line {tag}: {failure}");
-            write_out(record.data())?;
-            count += 1;
-        }
+    for (number, error) in failed.try_iter() {
+        eprintln!("line {number}: {error}");
+        write_out(error.record().data())?;
+        count += 1;
     }
     Ok(count)
 }

@@ -77,6 +77,32 @@ pub fn what_nobody_waits_for_is_told_to_the_handler<S: Subject>() {
     });
 }
 
+pub fn only_what_failed_is_told_to_a_handler_of_failures<S: Subject>() {
+    let subject = S::start();
+    subject.block_on(async {
+        let kinesis = hostile();
+        kinesis.poison("bad");
+        let told: Arc<Mutex<BTreeSet<u64>>> = Arc::default();
+        let handler = Arc::clone(&told);
+        let target = target(&kinesis).on_failure(move |tag, error| {
+            assert_eq!(error.record(), &crate::outcomes::record(format!("bad-{tag}")));
+            assert!(handler.lock().unwrap().insert(tag), "nothing is told twice");
+        });
+        let producer = subject.connect(target).await.unwrap();
+        let records = (0..2_000u64).map(|number| {
+            let data = if number % 500 == 3 { format!("bad-{number}") } else { format!("good-{number}") };
+            (record(data), number)
+        });
+        producer.send_all(records).await.unwrap();
+        let delivery = producer.send(record("good")).await.unwrap();
+        producer.flush().await.unwrap();
+        assert_eq!(*told.lock().unwrap(), BTreeSet::from([3, 503, 1_003, 1_503]), "a flush waits for them");
+        delivery.await.unwrap();
+        let stats = producer.stats();
+        assert_eq!((stats.records_delivered, stats.records_failed), (1_997, 4), "the others are counted");
+    });
+}
+
 pub fn an_endpoint_where_nobody_listens_is_named_at_once<S: Subject>() {
     let subject = S::start();
     subject.block_on(async {

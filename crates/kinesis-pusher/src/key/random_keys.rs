@@ -63,7 +63,8 @@ fn write_uuids(random: &mut impl Rng, keys: &mut [[u8; TEXT_BYTES]]) {
     for keys in keys.chunks_mut(WRITTEN_AT_ONCE) {
         let (uuids, digits) = (&mut uuids[..keys.len()], &mut digits[..keys.len()]);
         for uuid in &mut *uuids {
-            *uuid = Builder::from_random_bytes(random.random::<u128>().to_ne_bytes()).into_uuid().into_bytes();
+            *uuid =
+                Builder::from_random_bytes(random.random::<u128>().to_ne_bytes()).into_uuid().into_bytes();
         }
         let digits = Out::from_slice(digits.as_flattened_mut());
         let digits = hex_simd::encode(uuids.as_flattened(), digits, AsciiCase::Lower);

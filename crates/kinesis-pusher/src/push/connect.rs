@@ -8,8 +8,8 @@ use super::local_stream::LocalStream;
 use crate::cli::{PushArgs, Target};
 use crate::connect;
 use crate::exit::StartError;
-use crate::producer::completions;
-use crate::tally::Tally;
+use crate::failures::Failures;
+use crate::producer::add_to;
 
 /// Where the records go.
 pub(super) struct Connected {
@@ -30,14 +30,14 @@ impl Connected {
 ///
 /// # Errors
 /// Settings that do not go together; a stream that cannot be reached.
-pub(super) async fn connect(args: &PushArgs, tally: &Arc<Tally>) -> Result<Connected, StartError> {
+pub(super) async fn connect(args: &PushArgs, failures: &Arc<Failures>) -> Result<Connected, StartError> {
     let config = args.config().map_err(StartError::usage)?;
     let local = match args.local {
         Some(shards) => Some(LocalStream::start(args.target.stream.as_deref(), shards).await?),
         None => None,
     };
     let builder = local.as_ref().map_or_else(|| connect::producer(&args.target), LocalStream::producer);
-    let connecting = builder.config(config).on_completion(completions(tally)).connect();
+    let connecting = builder.config(config).on_failure(add_to(failures)).connect();
     let producer = connecting.await.map_err(|error| connect::unconnected(&error, &args.target))?;
     Ok(Connected { producer: producer.into(), local })
 }

@@ -227,7 +227,7 @@ impl<'d, D: Destination> Pump<'d, D> {
         for note in self.ledger.take_notes() {
             output::note(&note);
         }
-        self.progress.show(self.ledger.position());
+        self.progress.show(self.ledger.position(self.destination.counts().delivered));
     }
 }
 

@@ -13,12 +13,12 @@ use tokio::sync::{Notify, watch};
 use super::{Outcome, deliver};
 use crate::cli::{Cli, Command, PushArgs};
 use crate::dead_letters::DeadLetters;
-use crate::destination::{Destination, Failed, Refused, Traffic};
+use crate::destination::{Counts, Destination, Failed, Refused};
+use crate::failures::Failures;
 use crate::input::{Origin, Sources};
 use crate::ledger::Ledger;
 use crate::reason::{Kind, Reason};
 use crate::signals::{Signals, Stop};
-use crate::tally::Tally;
 use crate::verify::{Difference, Fingerprints};
 
 /// A producer with room for some records, which does with each what the test says.
@@ -28,7 +28,7 @@ struct Fake {
     is_saturated: bool,
     /// How often it was asked whether it is saturated.
     asked: AtomicU32,
-    tally: Arc<Tally>,
+    failures: Arc<Failures>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -57,7 +57,7 @@ impl Fake {
             decide,
             is_saturated: false,
             asked: AtomicU32::new(0),
-            tally: Arc::default(),
+            failures: Arc::default(),
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -83,7 +83,6 @@ impl Fake {
         state.released = true;
         for (record, _) in std::mem::take(&mut state.held) {
             state.delivered.push(record);
-            self.tally.delivered(1, false);
         }
         self.changed.notify_waiters();
     }
@@ -98,16 +97,14 @@ impl Fake {
             return Ok(Some(record));
         }
         match if state.released { Verdict::Deliver } else { (self.decide)(&record) } {
-            Verdict::Deliver => {
-                state.delivered.push(record);
-                self.tally.delivered(1, false);
-            }
+            Verdict::Deliver => state.delivered.push(record),
             Verdict::Fail(kind) => {
-                self.tally.failed(Failed {
+                self.failures.add(Failed {
                     origin,
                     record,
                     reason: Reason::new(kind, "told to"),
                     attempts: 2,
+                    possibly_stored: false,
                 });
             }
             Verdict::Refuse => return Err((record, PushErrorReason::TooLarge { bytes: 9, bytes_max: 8 })),
@@ -147,7 +144,8 @@ impl Destination for Fake {
             if within.is_zero() {
                 for (record, origin) in std::mem::take(&mut state.held) {
                     let reason = Reason::new(Kind::Undelivered, "given up");
-                    self.tally.failed(Failed { origin, record, reason, attempts: 1 });
+                    let failed = Failed { origin, record, reason, attempts: 1, possibly_stored: false };
+                    self.failures.add(failed);
                 }
             }
             self.changed.notify_waiters();
@@ -160,8 +158,8 @@ impl Destination for Fake {
         self.is_saturated
     }
 
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
+    fn counts(&self) -> Counts {
+        Counts { delivered: self.state.lock().unwrap().delivered.len() as u64, ..Counts::default() }
     }
 }
 
@@ -210,7 +208,7 @@ impl Run {
     async fn deliver(&self, fake: &Fake, args: PushArgs, sources: Sources) -> Outcome {
         let letters = DeadLetters::open(&self.letters_path(), &sources).unwrap();
         let ledger =
-            Ledger::new(Arc::clone(&fake.tally), sources.names(), Some(letters), args.input.on_bad_record);
+            Ledger::new(Arc::clone(&fake.failures), sources.names(), Some(letters), args.input.on_bad_record);
         let fingerprints = Some(Fingerprints::default());
         let outcome =
             deliver(fake, args, sources, ledger, self.signals.1.clone(), fingerprints).await.unwrap();
