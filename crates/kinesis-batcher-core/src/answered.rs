@@ -66,29 +66,36 @@ fn digest<T>(now: Timestamp, request: &Request<T>, outcomes: &[RecordOutcome]) -
             first = Some(shard_id);
         }
     }
-    for entry in &request.entries {
-        measure(now, entry, &mut digest.push_delay, &mut digest.user_records);
-    }
+    measure(now, &request.entries, &mut digest.push_delay, &mut digest.user_records);
     Some(digest)
 }
 
-/// Notes how long a stored entry took, and how many user records it is if it is an aggregate.
-#[inline]
+/// Notes how long stored entries took, and how many user records are in those that are aggregates.
 pub(crate) fn measure<T>(
     now: Timestamp,
-    entry: &Entry<T>,
+    entries: &[Entry<T>],
     push_delay: &mut Histogram,
     user_records: &mut Histogram,
 ) {
-    match &entry.content {
-        Content::Record(_) => push_delay.record(now.nanos_since(entry.accepted_at)),
-        Content::Aggregate(all) => {
-            user_records.record(all.members.len() as u64);
-            for member in &all.members {
-                push_delay.record(now.nanos_since(member.accepted_at));
+    // Records that were pushed together were accepted at the same time, and most of their neighbours were.
+    let (mut accepted_at, mut records) = (now, 0);
+    let mut note = |at: Timestamp| {
+        if at != accepted_at {
+            push_delay.record_many(now.nanos_since(accepted_at), records);
+            (accepted_at, records) = (at, 0);
+        }
+        records += 1;
+    };
+    for entry in entries {
+        match &entry.content {
+            Content::Record(_) => note(entry.accepted_at),
+            Content::Aggregate(all) => {
+                user_records.record(all.members.len() as u64);
+                all.members.iter().for_each(|member| note(member.accepted_at));
             }
         }
     }
+    push_delay.record_many(now.nanos_since(accepted_at), records);
 }
 
 /// Records that were delivered together, from [`Batcher::handle_answer`](crate::Batcher::handle_answer): what would

@@ -51,7 +51,36 @@ impl fmt::Debug for SequenceNumber {
 }
 
 /// The limbs of canonical decimal text of at most 57 digits.
+#[inline]
 fn limbs_of(text: &[u8]) -> Option<[u64; LIMBS]> {
+    if let (eights, []) = text.as_chunks()
+        && let Ok(eights) = eights.try_into()
+        && text[0] != b'0'
+    {
+        return limbs_of_eights(eights);
+    }
+    limbs_of_any(text)
+}
+
+/// Of the usual 56 digits, which are given as seven times eight: in half the time.
+fn limbs_of_eights(eights: &[[u8; 8]; 7]) -> Option<[u64; LIMBS]> {
+    let mut numbers = [0; 7];
+    let mut are_digits = true;
+    for (number, eight) in numbers.iter_mut().zip(eights) {
+        let value = eight_digits(*eight);
+        are_digits &= value.is_some();
+        *number = value.unwrap_or(0);
+    }
+    let [a, b, c, d, e, f, g] = numbers;
+    // 18, 19 and 19 digits: the third and the fifth eight lie across the limbs' borders.
+    are_digits.then_some([
+        (a * 100_000_000 + b) * 100 + c / 1_000_000,
+        (c % 1_000_000 * 100_000_000 + d) * 100_000 + e / 1_000,
+        (e % 1_000 * 100_000_000 + f) * 100_000_000 + g,
+    ])
+}
+
+fn limbs_of_any(text: &[u8]) -> Option<[u64; LIMBS]> {
     let canonical =
         text == b"0" || (!text.is_empty() && text.len() <= LIMBS * LIMB_DIGITS && text[0] != b'0');
     if !canonical {
@@ -85,6 +114,17 @@ mod tests {
         assert!(SequenceNumber::new("9") < SequenceNumber::new("10"));
         let usual = "49545115243490985018280067714973144582180062593244200961";
         assert!(SequenceNumber::new(usual) > SequenceNumber::new("49545115243490985018280067714973"));
+    }
+
+    #[test]
+    fn a_byte_that_is_no_digit_makes_the_usual_number_a_text_wherever_it_stands() {
+        for at in 0..56 {
+            let mut bytes = *b"49545115243490985018280067714973144582180062593244200961";
+            assert!(matches!(SequenceNumber::new(str::from_utf8(&bytes).unwrap()).0, Repr::Number(_)));
+            bytes[at] = b':';
+            let text = str::from_utf8(&bytes).unwrap();
+            assert!(matches!(SequenceNumber::new(text).0, Repr::Other(_)), "{text}");
+        }
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::slice;
 
 use crate::adaptive::Verdict;
 use crate::aggregate::tell;
@@ -293,7 +294,7 @@ impl<T> Batcher<T> {
         self.stats.records_recovered += if entry.attempts > 1 { held.records } else { 0 };
         self.stats.records_possibly_duplicated += if entry.possible_duplicate { held.records } else { 0 };
         let Histograms { push_delay, user_records, .. } = &mut self.histograms;
-        measure(self.now, &entry, push_delay, user_records);
+        measure(self.now, slice::from_ref(&entry), push_delay, user_records);
         tell(entry, shard_id, sequence_number, |tag, receipt| {
             self.events.push_back(Event::Delivered { tag, receipt });
         });
