@@ -25,6 +25,8 @@ pub(crate) struct OpenAggregate<T> {
     members: Vec<Member<T>>,
     /// What the last aggregate came to: user records, and bytes as it was encoded.
     last: (usize, usize),
+    /// Room that may be made for the next one beforehand, in bytes.
+    room: usize,
     records_max: usize,
     hash_key: HashKey,
     sequence: u64,
@@ -35,13 +37,14 @@ pub(crate) struct OpenAggregate<T> {
 }
 
 impl<T> OpenAggregate<T> {
-    /// For aggregates of at most `encoded_len_max` bytes and `records_max` user records.
-    pub(crate) fn new(encoded_len_max: usize, records_max: usize, routed: bool) -> Self {
+    /// For aggregates of at most `encoded_len_max` bytes and `records_max` user records, in one of so many lanes.
+    pub(crate) fn new(encoded_len_max: usize, records_max: usize, routed: bool, lanes: usize) -> Self {
         Self {
             lone: None,
             builder: AggregateBuilder::new(encoded_len_max),
             members: Vec::new(),
             last: (0, 0),
+            room: (ROOM_BYTES / lanes.max(1)).max(ROOM_BYTES_MIN),
             records_max,
             hash_key: HashKey::MIN,
             sequence: 0,
@@ -74,12 +77,12 @@ impl<T> OpenAggregate<T> {
             if !could_hold(&self.builder, &record) {
                 return Err((record, member));
             }
-            self.members.reserve(first_reserve(self.last.0, FIRST_MEMBERS_MAX));
+            self.members.reserve(first_room(self.last.0).min(self.room / ROOM_BYTES_A_MEMBER));
             (self.hash_key, self.sequence) = (record.hash_key, sequence);
             self.lone = Some(record);
         } else {
             if let Some(first) = self.lone.take() {
-                self.builder.reserve(first_reserve(self.last.1, FIRST_BYTES_MAX));
+                self.builder.reserve(first_room(self.last.1).min(self.room));
                 encode(&mut self.builder, &first).expect("the first record was checked to fit");
                 if encode(&mut self.builder, &record).is_err() {
                     self.builder.clear();
@@ -126,12 +129,10 @@ impl<T> OpenAggregate<T> {
     }
 }
 
-/// How much room to make at the start of an aggregate when the last one came to `last`.
-///
-/// Half of that, and not much, or every shard of a stream of thousands would hold the room of a full aggregate for its
-/// first two records once a burst is over. It spares the first and most frequent of the doublings.
-fn first_reserve(last: usize, max: usize) -> usize {
-    (last / 2).min(max)
+/// How much room an aggregate wants at its start when the last one came to `last`: as much and a bit, so that it
+/// need not grow, which would copy what it has time and again and touch fresh memory each time.
+fn first_room(last: usize) -> usize {
+    last + last / 8
 }
 
 /// Says of each user record of a stored entry where it is.
@@ -224,9 +225,14 @@ fn encode(builder: &mut AggregateBuilder, record: &Record) -> Result<(), kinesis
 /// An aggregate is routed by its explicit hash key; the key that the service asks for besides means nothing. The KPL
 /// writes the same letter.
 pub(crate) const OUTER_PARTITION_KEY: &[u8] = b"a";
-/// 1.5 KB for tags of eight bytes.
-const FIRST_MEMBERS_MAX: usize = 64;
-const FIRST_BYTES_MAX: usize = 8_192;
+/// What all lanes may make room for together, in bytes: a full aggregate each for forty shards. Every shard of a stream of
+/// thousands would else hold the room of a full aggregate for its first two records once a burst is over.
+const ROOM_BYTES: usize = 2 << 20;
+/// What each lane may, however many there are; it spares the first and most frequent of the doublings.
+const ROOM_BYTES_MIN: usize = 8_192;
+/// What a member of an aggregate takes with its record, for the room of members: 24 B with a tag of eight, and a small
+/// record.
+const ROOM_BYTES_A_MEMBER: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -246,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_lone_record_goes_out_as_it_came_in() {
-        let mut open = OpenAggregate::new(1_000, 100, true);
+        let mut open = OpenAggregate::new(1_000, 100, true, 1);
         assert!(push(&mut open, record("k", "data"), 1));
         let entry = open.close().expect("there is a record");
         assert_eq!((&entry.data[..], &entry.partition_key[..]), (&b"data"[..], &b"k"[..]));
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn an_aggregate_gives_back_what_went_in() {
-        let mut open = OpenAggregate::new(1_000, 100, true);
+        let mut open = OpenAggregate::new(1_000, 100, true, 1);
         let records =
             [record("é", "one"), record("k", "").with_explicit_hash_key(HashKey::MAX), record("é", "three")];
         for (tag, record) in records.iter().enumerate() {
@@ -274,7 +280,7 @@ mod tests {
 
     #[test]
     fn records_without_partition_key_come_out_as_they_went_in() {
-        let mut open = OpenAggregate::new(1_000, 100, false);
+        let mut open = OpenAggregate::new(1_000, 100, false, 1);
         let records = ["one", "two"].map(|data| Record::without_partition_key(data).expect("a valid record"));
         for (tag, record) in records.iter().enumerate() {
             assert!(push(&mut open, record.clone(), tag as u64));
@@ -286,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_given_back_and_the_aggregate_is_as_before() {
-        let mut open = OpenAggregate::new(64, 100, true);
+        let mut open = OpenAggregate::new(64, 100, true, 1);
         let large = Record::new("k", alloc::vec![0; 64]).expect("a valid record");
         assert!(!push(&mut open, large.clone(), 0), "not even alone");
         assert!(push(&mut open, record("k", "0123456789"), 1));
@@ -294,7 +300,7 @@ mod tests {
         let entry = open.close().expect("there is a record");
         assert!(matches!(entry.content, Content::Record(1)), "still alone");
 
-        let mut open = OpenAggregate::new(1_000, 2, true);
+        let mut open = OpenAggregate::new(1_000, 2, true, 1);
         assert!(push(&mut open, record("k", "1"), 1) && push(&mut open, record("k", "2"), 2));
         assert!(!push(&mut open, record("k", "3"), 3), "the number of records is bounded too");
     }

@@ -78,7 +78,8 @@ impl<T> Batcher<T> {
         let outer_key_bytes = if routed { OUTER_PARTITION_KEY.len() } else { 0 };
         let bytes_max = self.map.record_bytes_max().min(self.config.request_bytes_max()) - outer_key_bytes;
         let encoded_len_max = self.config.aggregate_bytes_max().min(bytes_max);
-        OpenAggregate::new(encoded_len_max, self.config.aggregate_records_max(), routed)
+        let records_max = self.config.aggregate_records_max();
+        OpenAggregate::new(encoded_len_max, records_max, routed, self.lane_of_shard.len())
     }
 
     fn carriage(&self, record: &Record) -> Result<Carriage, PushErrorReason> {
