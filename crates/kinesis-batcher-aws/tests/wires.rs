@@ -58,6 +58,7 @@ proptest! {
     fn requests_are_the_same_json_under_the_same_headers(
         records in vec((".{1,40}|[ -~]{1,256}", vec(any::<u8>(), 0..70), option::of(any::<u128>())), 1..6),
         keyless in vec(vec(any::<u8>(), 0..9), 0..2),
+        large in vec((0..7_usize, 4_000..5_000_usize), 0..3),
         stream in select(vec!["clicks", "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"]),
     ) {
         let keyed = records.into_iter().map(|(key, data, explicit)| {
@@ -65,7 +66,11 @@ proptest! {
             explicit.map_or(record.clone(), |key| record.with_explicit_hash_key(key.into()))
         });
         let keyless = keyless.into_iter().map(|data| Record::without_partition_key(data).unwrap());
-        let request = PutRecords::of_records(keyed.chain(keyless)).unwrap();
+        let mut records: Vec<_> = keyed.chain(keyless).collect();
+        for (at, bytes) in large {
+            records.insert(at % (records.len() + 1), Record::new("large", vec![at as u8; bytes]).unwrap());
+        }
+        let request = PutRecords::of_records(records).unwrap();
         let sent = |wire| {
             let service = Service::new(200, r#"{"Records":[]}"#);
             service.send(wire, stream.parse().unwrap(), &request).unwrap();

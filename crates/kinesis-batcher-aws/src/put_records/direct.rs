@@ -34,6 +34,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use aws_smithy_types::timeout::TimeoutConfig;
 use kinesis_batcher_driver::Response;
 
+use super::body::Body;
 use super::lean::deserialize_error;
 use super::reply::read_reply;
 use super::scan::Malformed;
@@ -118,12 +119,13 @@ impl Template {
     pub(super) async fn send(
         &self,
         encoding: Encoding,
-        body: Vec<u8>,
+        body: Body,
     ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
         let not_sent = |error: BoxError| SdkError::construction_failure(error);
         let identity = self.identity().await.map_err(not_sent)?;
+        let hash = body.sha256();
         let mut request = self.request(encoding, body).map_err(not_sent)?;
-        self.sign(&mut request, &identity).map_err(not_sent)?;
+        self.sign(&mut request, hash, &identity).map_err(not_sent)?;
         let connection = CaptureSmithyConnection::new();
         request.add_extension(connection.clone());
         let exchanged = self.exchange(encoding, request).await;
@@ -148,7 +150,7 @@ impl Template {
         Ok(identity)
     }
 
-    fn request(&self, encoding: Encoding, body: Vec<u8>) -> Result<HttpRequest, BoxError> {
+    fn request(&self, encoding: Encoding, body: Body) -> Result<HttpRequest, BoxError> {
         let length = body.len();
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST")?;
@@ -161,7 +163,7 @@ impl Template {
         Ok(request)
     }
 
-    fn sign(&self, request: &mut HttpRequest, identity: &Identity) -> Result<(), BoxError> {
+    fn sign(&self, request: &mut HttpRequest, hash: String, identity: &Identity) -> Result<(), BoxError> {
         let now = self.components.time_source().ok_or("there is no clock")?.now();
         let parameters = v4::SigningParams::builder()
             .identity(identity)
@@ -170,7 +172,7 @@ impl Template {
             .time(self.skew.apply(now))
             .settings(SigningSettings::default())
             .build()?;
-        let body = SignableBody::Bytes(request.body().bytes().ok_or("the body is in memory")?);
+        let body = SignableBody::Precomputed(hash);
         let signable = SignableRequest::new(request.method(), request.uri(), request.headers().iter(), body)?;
         let (instructions, _) = sign(signable, &SigningParams::from(parameters))?.into_parts();
         for header in instructions.into_parts().0 {

@@ -1,5 +1,6 @@
 //! PutRecords: the request out, the reply back, and what an error means.
 
+mod body;
 mod cbor;
 mod direct;
 mod entry;
@@ -71,7 +72,7 @@ async fn repeat(
     request: &PutRecords,
 ) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
     let body = match encoding {
-        Encoding::Json => json::body(stream, request),
+        Encoding::Json => json::body(stream, request).into(),
         Encoding::Cbor => cbor::body(stream, request),
     };
     let result = template.send(encoding, body).await;

@@ -6,8 +6,10 @@ pub mod replies;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningParams, SigningSettings, sign};
+use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_async::time::StaticTimeSource;
 use aws_smithy_runtime_api::client::http::{
@@ -15,6 +17,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use futures::FutureExt;
 use futures::executor::block_on;
 use kinesis_batcher_aws::{
     AwsTransport, Credentials, Region, SdkConfig, SharedCredentialsProvider, StreamId, Wire,
@@ -89,7 +93,7 @@ impl Service {
             .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .sleep_impl(SharedAsyncSleep::new(Never))
-            .time_source(StaticTimeSource::from_secs(1_767_225_600))
+            .time_source(StaticTimeSource::from_secs(NOW))
             .build();
         AwsTransport::new(&config, stream).unwrap().with_wire(wire)
     }
@@ -122,10 +126,11 @@ pub fn request() -> PutRecords {
 }
 
 impl HttpConnector for Service {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+    fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         const OF_EACH_CALL: [&str; 4] =
             ["authorization", "amz-sdk-invocation-id", "content-length", "content-type"];
-        let body = request.body().bytes().unwrap();
+        let body = std::mem::replace(request.body_mut(), SdkBody::taken());
+        let body = ByteStream::new(body).collect().now_or_never().unwrap().unwrap().into_bytes();
         assert_eq!(request.headers().get("content-length").unwrap(), body.len().to_string());
         let is_cbor = match request.headers().get("content-type").unwrap() {
             "application/x-amz-json-1.1" => false,
@@ -134,12 +139,13 @@ impl HttpConnector for Service {
         };
         let signed = request.headers().get("authorization").unwrap();
         assert!(signed.contains("content-type"), "the signature covers the type: {signed}");
+        assert_eq!(signed, signature(&request, &body), "it is that of the body");
         let is_numbered = request.headers().get("amz-sdk-invocation-id").is_some();
         let headers = request.headers().iter().filter(|(name, _)| !OF_EACH_CALL.contains(name));
         let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         headers.sort();
         let uri = request.uri().to_owned();
-        let body = if is_cbor { cbor::to_json(body) } else { serde_json::from_slice(body).unwrap() };
+        let body = if is_cbor { cbor::to_json(&body) } else { serde_json::from_slice(&body).unwrap() };
         self.sent.lock().unwrap().push(Sent { uri, is_cbor, is_numbered, headers, body });
         if !self.begun.load(Ordering::Relaxed) {
             let good = HttpResponse::new(200.try_into().unwrap(), SdkBody::from(r#"{"Records":[]}"#));
@@ -154,6 +160,34 @@ impl HttpConnector for Service {
         HttpConnectorFuture::ready(Ok(response))
     }
 }
+
+/// The authorization that this request must have, worked out from all of its body.
+fn signature(request: &HttpRequest, body: &[u8]) -> String {
+    let is_signed = |name: &str| {
+        let of_the_signature = ["authorization", "x-amz-date", "x-amz-security-token"];
+        let names = request.headers().get("authorization").unwrap().split("SignedHeaders=").nth(1).unwrap();
+        let mut names = names.split(',').next().unwrap().split(';');
+        !of_the_signature.contains(&name) && names.any(|signed| signed == name)
+    };
+    let headers = request.headers().iter().filter(|(name, _)| is_signed(name));
+    let identity = Credentials::for_tests().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region("eu-west-1")
+        .name("kinesis")
+        .time(UNIX_EPOCH + Duration::from_secs(NOW))
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap();
+    let signable =
+        SignableRequest::new(request.method(), request.uri(), headers, SignableBody::Bytes(body)).unwrap();
+    let (instructions, _) = sign(signable, &SigningParams::from(parameters)).unwrap().into_parts();
+    let (headers, _) = instructions.into_parts();
+    headers.iter().find(|header| header.name() == "authorization").unwrap().value().to_owned()
+}
+
+/// The time it is, in seconds since 1970.
+const NOW: u64 = 1_767_225_600;
 
 #[derive(Debug)]
 struct Never;

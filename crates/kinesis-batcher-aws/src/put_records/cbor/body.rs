@@ -1,30 +1,41 @@
-//! The body of a PutRecords request in CBOR, written straight from the records into one buffer.
+//! The body of a PutRecords request in CBOR, written straight from the records into one buffer; large payloads, which are
+//! in CBOR as they are in memory, stay where they are.
 //!
 //! It is what AWS's SDK for Java writes, byte for byte: maps and arrays go on until a break, texts and byte strings have
 //! the shortest head. Any form of CBOR should do for the service, but of this one it is known.
 
 use std::io::Write;
 
+use bytes::Bytes;
 use kinesis_batcher_driver::{PutRecords, RequestRecord};
 
 use super::scanner::BREAK;
+use crate::put_records::body::Body;
 use crate::stream_id::StreamId;
 
-/// The CBOR of the request, in a buffer of its size.
-pub(crate) fn body(stream: &StreamId, request: &PutRecords) -> Vec<u8> {
+/// The CBOR of the request.
+pub(crate) fn body(stream: &StreamId, request: &PutRecords) -> Body {
+    let (written, payloads) = write_body(stream, request);
+    Body::of_pieces(written, payloads)
+}
+
+/// All but the large payloads, in a buffer of its size; and those, each with its place in there.
+fn write_body(stream: &StreamId, request: &PutRecords) -> (Vec<u8>, Vec<(usize, Bytes)>) {
     let mut body = Vec::with_capacity(length(stream, request));
+    let mut payloads = Vec::new();
     body.extend_from_slice(RECORDS);
     for record in request.records() {
-        write_entry(&mut body, record);
+        write_entry(&mut body, &mut payloads, record);
     }
     body.push(BREAK);
     let (field, name) = stream.field();
     write_string(&mut body, TEXT, field.as_bytes());
     write_string(&mut body, TEXT, name.as_bytes());
     body.push(BREAK);
-    body
+    (body, payloads)
 }
 
+/// Of the body without large payloads.
 fn length(stream: &StreamId, request: &PutRecords) -> usize {
     let (field, name) = stream.field();
     let around =
@@ -34,14 +45,21 @@ fn length(stream: &StreamId, request: &PutRecords) -> usize {
         let explicit = explicit.map_or(0, |key| EXPLICIT_HASH_KEY.len() + string_length(digits(key.value())));
         let key = record.partition_key_bytes();
         let key = key.map_or(0, |key| PARTITION_KEY.len() + string_length(key.len()));
-        DATA.len() + string_length(record.data().len()) + explicit + key + [BREAK].len()
+        let data = string_length(record.data().len());
+        let apart = if is_large(record.data()) { record.data().len() } else { 0 };
+        DATA.len() + data - apart + explicit + key + [BREAK].len()
     });
     around + entries.sum::<usize>()
 }
 
-fn write_entry(body: &mut Vec<u8>, record: RequestRecord<'_>) {
+fn write_entry(body: &mut Vec<u8>, payloads: &mut Vec<(usize, Bytes)>, record: RequestRecord<'_>) {
     body.extend_from_slice(DATA);
-    write_string(body, BYTES, record.data());
+    if is_large(record.data()) {
+        write_head(body, BYTES, record.data().len());
+        payloads.push((body.len(), record.data().clone()));
+    } else {
+        write_string(body, BYTES, record.data());
+    }
     if let Some(key) = record.explicit_hash_key() {
         body.extend_from_slice(EXPLICIT_HASH_KEY);
         write_head(body, TEXT, digits(key.value()));
@@ -52,6 +70,11 @@ fn write_entry(body: &mut Vec<u8>, record: RequestRecord<'_>) {
         write_string(body, TEXT, key);
     }
     body.push(BREAK);
+}
+
+/// Whether a copy would cost more than to send it by itself.
+fn is_large(data: &[u8]) -> bool {
+    data.len() >= LARGE_BYTES
 }
 
 fn write_string(body: &mut Vec<u8>, kind: u8, string: &[u8]) {
@@ -98,6 +121,8 @@ const RECORDS: &[u8] = b"\xbf\x67Records\x9f";
 const DATA: &[u8] = b"\xbf\x64Data";
 const EXPLICIT_HASH_KEY: &[u8] = b"\x6fExplicitHashKey";
 const PARTITION_KEY: &[u8] = b"\x6cPartitionKey";
+/// A page, and a multiple of what a piece costs on its way through HTTP and to the socket.
+const LARGE_BYTES: usize = 4_096;
 /// Major types in place (RFC 8949, 3).
 const BYTES: u8 = 2 << 5;
 const TEXT: u8 = 3 << 5;
@@ -109,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_buffer_is_of_the_size_of_the_body() {
-        for bytes in [0, 23, 24, 255, 256, 65_535, 65_536] {
+        for bytes in [0, 23, 24, 255, 256, 4_095, 4_096, 65_535, 65_536] {
             for (key, explicit) in [(1, None), (23, Some(0)), (24, Some(9)), (256, Some(u128::MAX))] {
                 let record = Record::new("k".repeat(key), vec![7; bytes]).unwrap();
                 let record = explicit.map_or(record.clone(), |key| record.with_explicit_hash_key(key.into()));
@@ -117,9 +142,14 @@ mod tests {
                 let request = PutRecords::of_records([record, keyless]).unwrap();
                 for stream in ["clicks", "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks"] {
                     let stream = stream.parse().unwrap();
-                    let body = body(&stream, &request);
-                    assert_eq!(length(&stream, &request), body.len(), "{bytes} bytes under a key of {key}");
-                    assert_eq!(body.capacity(), body.len(), "nothing is to spare");
+                    let (written, payloads) = write_body(&stream, &request);
+                    assert_eq!(
+                        length(&stream, &request),
+                        written.len(),
+                        "{bytes} bytes under a key of {key}"
+                    );
+                    assert_eq!(written.capacity(), written.len(), "nothing is to spare");
+                    assert_eq!(payloads.len(), usize::from(bytes >= 4_096), "{bytes} bytes");
                 }
             }
         }
@@ -130,7 +160,7 @@ mod tests {
     #[test]
     fn a_request_is_what_the_sdk_for_java_writes() {
         let record = Record::new("k", vec![1, 2]).unwrap().with_explicit_hash_key(17.into());
-        let body = body(&"s".parse().unwrap(), &PutRecords::of_records([record]).unwrap());
+        let (body, _) = write_body(&"s".parse().unwrap(), &PutRecords::of_records([record]).unwrap());
         let expected: &[u8] = b"\xbf\x67Records\x9f\
             \xbf\x64Data\x42\x01\x02\x6fExplicitHashKey\x6217\x6cPartitionKey\x61k\xff\
             \xff\x6aStreamName\x61s\xff";
