@@ -106,6 +106,7 @@ mod digits;
 mod entry;
 mod error_code;
 mod event;
+mod events;
 mod gate;
 mod hash_key;
 mod histogram;

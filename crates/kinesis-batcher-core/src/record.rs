@@ -129,9 +129,9 @@ impl Record {
     {
         let PartitionKey(partition_key) = partition_key.try_into()?;
         let data = data.into();
+        check_size(data.len() + partition_key.len())?;
         let hash_key = HashKey::of_bytes(&partition_key);
-        let record = Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey };
-        record.checked()
+        Ok(Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey })
     }
 
     /// As [`new`](Self::new) for each key and its data, in their order, with the keys hashed side by side: for those who
@@ -144,7 +144,8 @@ impl Record {
         records.map(|(PartitionKey(partition_key), data)| {
             let hash_key = hash_keys.next().expect("each key has its hash key");
             let hash_key = HashKey::new(hash_key);
-            Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey }.checked()
+            check_size(data.len() + partition_key.len())?;
+            Ok(Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey })
         })
     }
 
@@ -154,13 +155,14 @@ impl Record {
     /// # Errors
     /// [`RecordError::TooLarge`] when the data is larger than any stream takes (10 MiB).
     pub fn without_partition_key(data: impl Into<Bytes>) -> Result<Self, RecordError> {
-        let record = Self {
-            data: data.into(),
+        let data = data.into();
+        check_size(data.len())?;
+        Ok(Self {
+            data,
             partition_key: Bytes::new(),
             hash_key: HashKey::MIN,
             hash_key_origin: HashKeyOrigin::PartitionKey,
-        };
-        record.checked()
+        })
     }
 
     /// The same record, sent to the shard that owns `hash_key` instead of the one its partition key hashes to.
@@ -206,13 +208,6 @@ impl Record {
     pub fn bytes(&self) -> usize {
         self.data.len() + self.partition_key.len()
     }
-
-    fn checked(self) -> Result<Self, RecordError> {
-        match self.bytes() {
-            0..=RECORD_BYTES_MAX_CEILING => Ok(self),
-            bytes => Err(RecordError::TooLarge { bytes }),
-        }
-    }
 }
 
 /// Payloads and keys stay out of logs: only their sizes show.
@@ -223,6 +218,14 @@ impl fmt::Debug for Record {
             .field("partition_key_bytes", &self.partition_key.len())
             .field("hash_key_is_explicit", &self.hash_key_origin.is_explicit())
             .finish()
+    }
+}
+
+/// Before the record is made, which is then written once.
+fn check_size(bytes: usize) -> Result<(), RecordError> {
+    match bytes {
+        0..=RECORD_BYTES_MAX_CEILING => Ok(()),
+        bytes => Err(RecordError::TooLarge { bytes }),
     }
 }
 

@@ -8,7 +8,7 @@ mod reshard;
 mod settle;
 mod timeouts;
 
-use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::fmt;
@@ -21,6 +21,7 @@ use crate::deadline::Deadline;
 use crate::entry::{Entry, EntryPool};
 use crate::error_code::ServiceError;
 use crate::event::{Event, Failure, FailureReason, PushError};
+use crate::events::Events;
 use crate::gate::Gate;
 use crate::hash_key::HashKey;
 use crate::histograms::Histograms;
@@ -56,7 +57,7 @@ pub struct Batcher<T> {
     gate: Gate,
     /// When the oldest record of a lane expires. An entry counts only while it is the lane's `expiry_at`.
     expiries: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    events: VecDeque<Event<T>>,
+    events: Events<T>,
     /// Vectors of requests that came back, to be filled again.
     spare: Vec<(Vec<Entry<T>>, Vec<Run>)>,
     staleness: Staleness,
@@ -105,7 +106,7 @@ impl<T> Batcher<T> {
             buffer: Buffer::new(config.buffer_bytes_max(), config.buffer_records_max()),
             gate: Gate::new(config.in_flight_requests_max()),
             expiries: BinaryHeap::new(),
-            events: VecDeque::new(),
+            events: Events::new(),
             spare: Vec::new(),
             staleness: Staleness::new(),
             misplaced: Vec::new(),
@@ -215,7 +216,7 @@ impl<T> Batcher<T> {
         self.observe(now);
         let answered = request.answered(self.now, outcome);
         if let Some(mut delivered) = self.settle(answered) {
-            delivered.tell(|tag, receipt| self.events.push_back(Event::Delivered { tag, receipt }));
+            delivered.tell(|tag, receipt| self.events.push(Event::Delivered { tag, receipt }));
             self.take_back(delivered);
         }
         self.finish();
@@ -265,12 +266,15 @@ impl<T> Batcher<T> {
 
     /// Something the caller should know; ask until `None`.
     pub fn poll_event(&mut self) -> Option<Event<T>> {
-        let event = self.events.pop_front()?;
+        let is_last = match self.events.len() {
+            0 => return None,
+            events => events == 1,
+        };
         self.buffer.event_taken();
-        if self.events.is_empty() && self.phase < Phase::Closed && self.buffer.take_unblocked() {
-            self.events.push_back(Event::Unblocked);
+        if is_last && self.phase < Phase::Closed && self.buffer.take_unblocked() {
+            self.events.push(Event::Unblocked);
         }
-        Some(event)
+        self.events.pop()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) unless something else comes first; `None` when only a
@@ -389,7 +393,7 @@ impl<T> Batcher<T> {
         let (attempts, possibly_stored) = (entry.attempts, entry.possible_duplicate);
         for (record, member) in dissolve(entry) {
             let failure = Failure { reason: reason.clone(), attempts, possibly_stored };
-            self.events.push_back(Event::Failed { tag: member.tag, record, failure });
+            self.events.push(Event::Failed { tag: member.tag, record, failure });
         }
     }
 
@@ -397,13 +401,13 @@ impl<T> Batcher<T> {
     fn finish(&mut self) {
         self.give_turns();
         if self.phase < Phase::Closed && self.buffer.take_unblocked() {
-            self.events.push_back(Event::Unblocked);
+            self.events.push(Event::Unblocked);
         }
         let held = self.buffer.held();
         let closed = matches!(self.phase, Phase::Closed | Phase::Aborted);
         if closed && held.records == 0 {
             self.phase = Phase::Drained;
-            self.events.push_back(Event::Drained);
+            self.events.push(Event::Drained);
         }
         let stats = &self.stats;
         debug_assert_eq!(

@@ -268,7 +268,7 @@ impl<T> Batcher<T> {
     /// Asks for a new map, unless one was asked for just now.
     pub(super) fn ask_for_a_map(&mut self) {
         if self.phase < Phase::Drained && self.staleness.tell(self.now) {
-            self.events.push_back(Event::ShardMapStale);
+            self.events.push(Event::ShardMapStale);
         }
     }
 

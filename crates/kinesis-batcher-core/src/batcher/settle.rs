@@ -296,7 +296,7 @@ impl<T> Batcher<T> {
         let Histograms { push_delay, user_records, .. } = &mut self.histograms;
         measure(self.now, slice::from_ref(&entry), push_delay, user_records);
         tell(entry, shard_id, sequence_number, |tag, receipt| {
-            self.events.push_back(Event::Delivered { tag, receipt });
+            self.events.push(Event::Delivered { tag, receipt });
         });
         self.let_next_go(key);
     }
