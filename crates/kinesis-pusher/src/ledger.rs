@@ -143,7 +143,8 @@ impl Ledger {
         summary.records_delivered = counts.delivered;
         summary.records_recovered = counts.recovered;
         summary.records_retried += counts.recovered;
-        summary.records_possibly_duplicated = counts.possibly_duplicated - self.failed_possibly_stored;
+        summary.records_possibly_duplicated =
+            counts.possibly_duplicated.saturating_sub(self.failed_possibly_stored);
         summary.requests = counts.requests;
         summary.kinesis_records = counts.kinesis_records;
         summary.throttled = counts.throttled;
