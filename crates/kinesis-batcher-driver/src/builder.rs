@@ -106,3 +106,17 @@ impl Default for ProducerBuilder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handler_that_is_set_last_is_the_only_one() {
+        let hears_of_deliveries =
+            |builder: ProducerBuilder| builder.handler.map(|handler| handler.hears_of_deliveries());
+        let builder = ProducerBuilder::default;
+        assert_eq!(hears_of_deliveries(builder().on_completion(drop).on_failure(|_, _| ())), Some(false));
+        assert_eq!(hears_of_deliveries(builder().on_failure(|_, _| ()).on_completion(drop)), Some(true));
+    }
+}
