@@ -135,7 +135,7 @@ impl Producer {
                 let key = PartitionKey::try_from(&*keys[n]).expect("a valid key");
                 (key, payload(numbers.next().expect("numbers do not end")))
             }));
-            self.records.extend(records.into_iter().map(|record| record.expect("a valid record")));
+            self.records.extend(records.map(|record| record.expect("a valid record")));
         }
         let tag = self.now;
         self.batcher

@@ -139,10 +139,11 @@ impl Record {
     ///
     /// # Errors
     /// As [`new`](Self::new), for each record by itself. Keys are checked when they are made.
-    pub fn new_each<const N: usize>(records: [(PartitionKey, Bytes); N]) -> [Result<Self, RecordError>; N] {
-        let mut hash_keys = hash_keys_of(&records.each_ref().map(|(key, _)| key.as_bytes())).into_iter();
-        records.map(|(PartitionKey(partition_key), data)| {
-            let hash_key = hash_keys.next().expect("each key has its hash key");
+    pub fn new_each<const N: usize>(
+        records: [(PartitionKey, Bytes); N],
+    ) -> impl ExactSizeIterator<Item = Result<Self, RecordError>> {
+        let hash_keys = hash_keys_of(&records.each_ref().map(|(key, _)| key.as_bytes()));
+        records.into_iter().zip(hash_keys).map(|((PartitionKey(partition_key), data), hash_key)| {
             let hash_key = HashKey::new(hash_key);
             check_size(data.len() + partition_key.len())?;
             Ok(Self { data, partition_key, hash_key, hash_key_origin: HashKeyOrigin::PartitionKey })
@@ -321,13 +322,14 @@ mod tests {
         let keyed = |key: &str| {
             (PartitionKey::try_from(key).expect("a valid key"), Bytes::copy_from_slice(key.as_bytes()))
         };
-        let together = Record::new_each(keys.map(keyed));
-        assert_eq!(together, keys.map(|key| Record::new(key, Bytes::copy_from_slice(key.as_bytes()))));
+        let alone = keys.map(|key| Record::new(key, Bytes::copy_from_slice(key.as_bytes())));
+        assert!(Record::new_each(keys.map(keyed)).eq(alone));
 
         let large = Bytes::from(vec![0u8; RECORD_BYTES_MAX_CEILING]);
-        let [good, bad] = Record::new_each([keyed("a"), (keyed("k").0, large)]);
-        assert!(good.is_ok(), "each is checked by itself");
-        assert_eq!(bad, Err(RecordError::TooLarge { bytes: RECORD_BYTES_MAX_CEILING + 1 }));
+        let mut records = Record::new_each([keyed("a"), (keyed("k").0, large)]);
+        assert!(records.next().is_some_and(|record| record.is_ok()), "each is checked by itself");
+        let too_large = RecordError::TooLarge { bytes: RECORD_BYTES_MAX_CEILING + 1 };
+        assert_eq!(records.next(), Some(Err(too_large)));
     }
 
     #[test]

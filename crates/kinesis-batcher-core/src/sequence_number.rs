@@ -25,6 +25,15 @@ impl SequenceNumber {
     pub fn new(text: &str) -> Self {
         Self(limbs_of(text.as_bytes()).map_or_else(|| Repr::Other(Arc::from(text)), Repr::Number))
     }
+
+    /// The sequence number with these digits, which are as many as the service's have as a rule, for who reads them out of a
+    /// reply: in half the time. `None` if one of them is none, or the first a zero.
+    #[must_use]
+    pub fn from_digits(digits: &[u8; 56]) -> Option<Self> {
+        let (eights, _) = digits.as_chunks();
+        let eights = eights.try_into().ok().filter(|_| digits[0] != b'0')?;
+        limbs_of_eights(eights).map(|limbs| Self(Repr::Number(limbs)))
+    }
 }
 
 impl From<&str> for SequenceNumber {
@@ -50,19 +59,7 @@ impl fmt::Debug for SequenceNumber {
     }
 }
 
-/// The limbs of canonical decimal text of at most 57 digits.
-#[inline]
-fn limbs_of(text: &[u8]) -> Option<[u64; LIMBS]> {
-    if let (eights, []) = text.as_chunks()
-        && let Ok(eights) = eights.try_into()
-        && text[0] != b'0'
-    {
-        return limbs_of_eights(eights);
-    }
-    limbs_of_any(text)
-}
-
-/// Of the usual 56 digits, which are given as seven times eight: in half the time.
+/// The limbs of the usual 56 digits, which are given as seven times eight.
 fn limbs_of_eights(eights: &[[u8; 8]; 7]) -> Option<[u64; LIMBS]> {
     let mut numbers = [0; 7];
     let mut are_digits = true;
@@ -80,7 +77,8 @@ fn limbs_of_eights(eights: &[[u8; 8]; 7]) -> Option<[u64; LIMBS]> {
     ])
 }
 
-fn limbs_of_any(text: &[u8]) -> Option<[u64; LIMBS]> {
+/// The limbs of canonical decimal text of at most 57 digits.
+fn limbs_of(text: &[u8]) -> Option<[u64; LIMBS]> {
     let canonical =
         text == b"0" || (!text.is_empty() && text.len() <= LIMBS * LIMB_DIGITS && text[0] != b'0');
     if !canonical {
@@ -117,13 +115,16 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_is_no_digit_makes_the_usual_number_a_text_wherever_it_stands() {
-        for at in 0..56 {
-            let mut bytes = *b"49545115243490985018280067714973144582180062593244200961";
-            assert!(matches!(SequenceNumber::new(str::from_utf8(&bytes).unwrap()).0, Repr::Number(_)));
-            bytes[at] = b':';
-            let text = str::from_utf8(&bytes).unwrap();
-            assert!(matches!(SequenceNumber::new(text).0, Repr::Other(_)), "{text}");
+    fn the_usual_number_of_digits_makes_the_same_number_as_their_text() {
+        let usual = *b"49545115243490985018280067714973144582180062593244200961";
+        for digits in [usual, [b'9'; 56], *b"10000000000000000000000000000000000000000000000000000000"] {
+            let text = str::from_utf8(&digits).expect("they are digits");
+            assert_eq!(SequenceNumber::from_digits(&digits), Some(SequenceNumber::new(text)));
+        }
+        for (at, other) in (0..56).flat_map(|at| [(at, b'/'), (at, b':'), (at, 0xff)]).chain([(0, b'0')]) {
+            let mut digits = usual;
+            digits[at] = other;
+            assert_eq!(SequenceNumber::from_digits(&digits), None, "{other:#x} at {at}");
         }
     }
 

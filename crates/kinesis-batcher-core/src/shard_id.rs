@@ -24,6 +24,12 @@ impl ShardId {
     pub fn new(name: &str) -> Self {
         Self(number_of(name).map_or_else(|| Repr::Named(Arc::from(name)), Repr::Numbered))
     }
+
+    /// The shard whose name is `shardId-` and these digits, for who reads them out of a reply. `None` if one of them is none.
+    #[must_use]
+    pub fn from_digits(digits: &[u8; 12]) -> Option<Self> {
+        number_of_digits(digits).map(|number| Self(Repr::Numbered(number)))
+    }
 }
 
 impl From<&str> for ShardId {
@@ -49,7 +55,10 @@ impl fmt::Debug for ShardId {
 
 /// The number in a name of the service's usual form.
 fn number_of(name: &str) -> Option<u64> {
-    let digits: &[u8; DIGITS] = name.strip_prefix(PREFIX)?.as_bytes().try_into().ok()?;
+    number_of_digits(name.strip_prefix(PREFIX)?.as_bytes().try_into().ok()?)
+}
+
+fn number_of_digits(digits: &[u8; DIGITS]) -> Option<u64> {
     let mut padded = [b'0'; 16];
     padded[16 - DIGITS..].copy_from_slice(digits);
     let [high, low] = padded.as_chunks::<8>().0 else { return None };
@@ -77,6 +86,12 @@ mod tests {
         ] {
             assert_eq!(ShardId::new(name).to_string(), name);
         }
+    }
+
+    #[test]
+    fn the_digits_of_a_name_make_the_same_shard_as_the_name() {
+        assert_eq!(ShardId::from_digits(b"123456789012"), Some(ShardId::new("shardId-123456789012")));
+        assert_eq!(ShardId::from_digits(b"00000000000x"), None);
     }
 
     #[test]

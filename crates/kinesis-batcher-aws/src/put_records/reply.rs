@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use kinesis_batcher_driver::{RecordOutcome, Response};
 
 use super::entry::{Entry, Errors};
-use super::scan::{Malformed, Scan};
+use super::scan::{Malformed, Scan, Stored};
 
 /// What a successful reply of so many bytes says of each record. An empty reply says nothing of none.
 ///
@@ -35,10 +35,7 @@ fn read_entries<'a>(scanner: &mut impl Scan<'a>, outcomes: &mut Vec<RecordOutcom
     let mut errors = Errors::default();
     scanner.array(|scanner| {
         let outcome = match scanner.stored() {
-            Some(stored) => RecordOutcome::Stored {
-                shard_id: stored.shard_id.into(),
-                sequence_number: stored.sequence_number.into(),
-            },
+            Some(Stored { shard_id, sequence_number }) => RecordOutcome::Stored { shard_id, sequence_number },
             None => read_entry(scanner)?.outcome(&mut errors),
         };
         outcomes.push(outcome);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use kinesis_batcher_driver::{SequenceNumber, ShardId};
+
 /// A place in a reply, and steps from there over values.
 pub(crate) trait Scan<'a>: Sized {
     /// Whether nothing is left that counts.
@@ -22,16 +24,16 @@ pub(crate) trait Scan<'a>: Sized {
 
     /// Takes the entry of a stored record, if it is there as the service writes it, to the letter: nearly all entries are
     /// this one. Otherwise it stays where it is.
-    fn stored(&mut self) -> Option<Stored<'a>>;
+    fn stored(&mut self) -> Option<Stored>;
 
     /// Why this place is not what was looked for.
     fn malformed(&self, what: &'static str) -> Malformed;
 }
 
 /// What the entry of a stored record says.
-pub(crate) struct Stored<'a> {
-    pub(crate) shard_id: &'a str,
-    pub(crate) sequence_number: &'a str,
+pub(crate) struct Stored {
+    pub(crate) shard_id: ShardId,
+    pub(crate) sequence_number: SequenceNumber,
 }
 
 /// Why a reply cannot be read.

@@ -88,7 +88,7 @@ impl BatchBuilder {
             let (Keyed { key, data }, _) = keyed.next().expect("there are as many as are hashed at once");
             (key, data)
         }));
-        let records = records.into_iter().map(|record| record.expect(SIZE_WAS_CHECKED));
+        let records = records.map(|record| record.expect(SIZE_WAS_CHECKED));
         self.batch.records.extend(records.zip(origins));
     }
 }

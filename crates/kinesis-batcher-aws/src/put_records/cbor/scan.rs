@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use kinesis_batcher_driver::{SequenceNumber, ShardId};
+
 use super::scanner::{BREAK, Kind, Scanner};
 use crate::put_records::scan::{Malformed, Scan, Stored};
 
@@ -58,19 +60,18 @@ impl<'a> Scan<'a> for Scanner<'a> {
         Scanner::skip(self)
     }
 
-    fn stored(&mut self) -> Option<Stored<'a>> {
+    fn stored(&mut self) -> Option<Stored> {
         let (first, rest) = self.rest().split_first()?;
         let end: &[u8] = match *first {
             MAP_UNTIL_BREAK => &[BREAK],
             MAP_OF_TWO => &[],
             _ => return None,
         };
-        let (texts, rest) =
-            rest.strip_prefix(BEFORE_NUMBER)?.split_first_chunk::<{ 56 + BETWEEN.len() + 20 }>()?;
+        let (number, rest) = rest.strip_prefix(BEFORE_NUMBER)?.split_first_chunk()?;
+        let (shard, rest) = rest.strip_prefix(BEFORE_SHARD)?.split_first_chunk()?;
         let rest = rest.strip_prefix(end)?;
-        // One look at both: what stands between them is ASCII, too.
-        let (sequence_number, shard_id) = std::str::from_utf8(texts).ok()?.split_at_checked(56)?;
-        let stored = Stored { shard_id: shard_id.strip_prefix(BETWEEN)?, sequence_number };
+        let sequence_number = SequenceNumber::from_digits(number)?;
+        let stored = Stored { shard_id: ShardId::from_digits(shard)?, sequence_number };
         self.go_to(rest);
         Some(stored)
     }
@@ -85,8 +86,8 @@ const MAP_UNTIL_BREAK: u8 = 0xbf;
 const MAP_OF_TWO: u8 = 0xa2;
 /// The name, and the head of a text of 56 bytes.
 const BEFORE_NUMBER: &[u8] = b"\x6eSequenceNumber\x78\x38";
-/// The name, and the head of a text of 20 bytes.
-const BETWEEN: &str = "\x67ShardId\x74";
+/// The name, the head of a text of 20 bytes, and what it begins with.
+const BEFORE_SHARD: &[u8] = b"\x67ShardId\x74shardId-";
 
 #[cfg(test)]
 mod tests {

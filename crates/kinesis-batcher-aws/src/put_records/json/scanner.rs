@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use kinesis_batcher_driver::{SequenceNumber, ShardId};
 use memchr::memchr2;
 
 use crate::put_records::scan::{Malformed, Scan, Stored};
@@ -12,15 +13,13 @@ use crate::put_records::scan::{Malformed, Scan, Stored};
 /// A place in a JSON text.
 pub(crate) struct Scanner<'a> {
     text: &'a [u8],
-    /// The same text if it is UTF-8, so that not each string in it has to be looked at.
-    utf8: Option<&'a str>,
     at: usize,
     depth: u32,
 }
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, utf8: std::str::from_utf8(text).ok(), at: 0, depth: 0 }
+        Self { text, at: 0, depth: 0 }
     }
 }
 
@@ -62,7 +61,7 @@ impl<'a> Scan<'a> for Scanner<'a> {
             escaped = true;
             end += 2;
         }
-        let raw = self.slice(start, end).ok_or_else(|| self.malformed("no UTF-8"))?;
+        let raw = std::str::from_utf8(&self.text[start..end]).map_err(|_| self.malformed("no UTF-8"))?;
         let string = if escaped {
             Cow::Owned(unescape(raw).ok_or_else(|| self.malformed("no escape"))?)
         } else {
@@ -89,13 +88,15 @@ impl<'a> Scan<'a> for Scanner<'a> {
         }
     }
 
-    fn stored(&mut self) -> Option<Stored<'a>> {
-        let at = self.at;
-        let stored = self.stored_as_usual();
-        if stored.is_none() {
-            self.at = at;
-        }
-        stored
+    fn stored(&mut self) -> Option<Stored> {
+        let rest = self.text.get(self.at..)?.strip_prefix(BEFORE_NUMBER)?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let (shard, rest) = rest.strip_prefix(BEFORE_SHARD)?.split_first_chunk()?;
+        let rest = rest.strip_prefix(b"\"}")?;
+        let sequence_number = SequenceNumber::from_digits(number)?;
+        let stored = Stored { shard_id: ShardId::from_digits(shard)?, sequence_number };
+        self.at = self.text.len() - rest.len();
+        Some(stored)
     }
 
     #[cold]
@@ -105,34 +106,6 @@ impl<'a> Scan<'a> for Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// May stop anywhere.
-    fn stored_as_usual(&mut self) -> Option<Stored<'a>> {
-        let sequence_number = self.digits_after::<56>(b"{\"SequenceNumber\":\"", 0)?;
-        let shard_id = self.digits_after::<12>(b"\",\"ShardId\":\"shardId-", b"shardId-".len())?;
-        self.exactly(b"\"}").then_some(Stored { shard_id, sequence_number })
-    }
-
-    /// Takes this text and then so many digits up to a quote, and returns both the end of the text, from `prefix` bytes
-    /// before the digits, and the digits.
-    fn digits_after<const DIGITS: usize>(&mut self, before: &[u8], prefix: usize) -> Option<&'a str> {
-        let start = self.at + before.len();
-        let (digits, rest) = self.text.get(self.at..)?.strip_prefix(before)?.split_first_chunk::<DIGITS>()?;
-        // Not `all`, which would look at one byte after the other.
-        let are_digits = digits.iter().fold(true, |all, digit| all & digit.is_ascii_digit());
-        if !are_digits || rest.first() != Some(&b'"') {
-            return None;
-        }
-        self.at = start + DIGITS;
-        self.slice(start - prefix, self.at)
-    }
-
-    /// Takes this text, if it is there.
-    fn exactly(&mut self, text: &[u8]) -> bool {
-        let there = self.text[self.at..].starts_with(text);
-        self.at += if there { text.len() } else { 0 };
-        there
-    }
-
     /// What stands between two brackets, with commas in between and none at the end.
     fn members(
         &mut self,
@@ -161,13 +134,6 @@ impl<'a> Scanner<'a> {
         }
         self.depth -= 1;
         Ok(())
-    }
-
-    fn slice(&self, start: usize, end: usize) -> Option<&'a str> {
-        match self.utf8 {
-            Some(text) => text.get(start..end),
-            None => std::str::from_utf8(&self.text[start..end]).ok(),
-        }
     }
 
     fn colon(&mut self) -> Result<(), Malformed> {
@@ -300,5 +266,8 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
     digits.get(..4)?.iter().try_fold(0, |number, digit| Some(number << 4 | value(digit)?))
 }
 
+/// As the service writes the entry of a stored record: up to its number, and up to that of its shard.
+const BEFORE_NUMBER: &[u8] = b"{\"SequenceNumber\":\"";
+const BEFORE_SHARD: &[u8] = b"\",\"ShardId\":\"shardId-";
 /// As deep as the SDK goes.
 const DEPTH_MAX: u32 = 128;
