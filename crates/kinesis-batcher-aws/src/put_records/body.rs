@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use sha2::{Digest, Sha256};
 
 /// Bytes in pieces, some of which belong to records: a large payload is sent from where it is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Body {
     pieces: VecDeque<Bytes>,
 }
@@ -84,6 +85,13 @@ impl http_body::Body for Body {
     }
 }
 
+/// Payloads and keys stay out of logs: only the size shows.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} B in {} pieces)", self.len(), self.pieces.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use aws_smithy_types::byte_stream::ByteStream;
@@ -125,6 +133,12 @@ mod tests {
         assert_eq!(SdkBody::from(Body::from(b"body".to_vec())).bytes(), Some(&b"body"[..]));
         assert_eq!(SdkBody::from(Body::of_pieces(b"body".to_vec(), vec![])).bytes(), Some(&b"body"[..]));
         assert_eq!(SdkBody::from(Body::default()).content_length(), Some(0));
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let body = Body::of_pieces(b"secret-key".to_vec(), vec![(0, Bytes::from_static(b"secret-data"))]);
+        assert_eq!(format!("{body:?}"), "Body(21 B in 3 pieces)");
     }
 
     #[test]
