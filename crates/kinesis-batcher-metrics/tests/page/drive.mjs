@@ -163,5 +163,6 @@ try {
   clearTimeout(patience);
   browser.kill("SIGKILL");
   await new Promise((resolve) => (browser.exitCode ?? browser.signalCode) !== null ? resolve() : browser.once("exit", resolve));
-  rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  // The browser may still be writing to it on its way out.
+  rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
 }
