@@ -32,13 +32,11 @@ pub(crate) struct OpenAggregate<T> {
     sequence: u64,
     /// Bytes of data and partition keys as they were pushed.
     bytes: u64,
-    /// Whether the outer record is routed by the service, which spreads it as it likes otherwise.
-    routed: bool,
 }
 
 impl<T> OpenAggregate<T> {
     /// For aggregates of at most `encoded_len_max` bytes and `records_max` user records, in one of so many lanes.
-    pub(crate) fn new(encoded_len_max: usize, records_max: usize, routed: bool, lanes: usize) -> Self {
+    pub(crate) fn new(encoded_len_max: usize, records_max: usize, lanes: usize) -> Self {
         Self {
             lone: None,
             builder: AggregateBuilder::new(encoded_len_max),
@@ -49,7 +47,6 @@ impl<T> OpenAggregate<T> {
             hash_key: HashKey::MIN,
             sequence: 0,
             bytes: 0,
-            routed,
         }
     }
 
@@ -112,7 +109,7 @@ impl<T> OpenAggregate<T> {
         self.last = (members.len(), data.len());
         Some(Entry {
             data,
-            partition_key: Bytes::from_static(if self.routed { OUTER_PARTITION_KEY } else { b"" }),
+            partition_key: Bytes::from_static(OUTER_PARTITION_KEY),
             hash_key: self.hash_key,
             content: Content::Aggregate(Box::new(Members {
                 members: members.into_boxed_slice(),
@@ -122,7 +119,7 @@ impl<T> OpenAggregate<T> {
             accepted_at,
             sequence: self.sequence,
             attempts: 0,
-            hash_key_is_explicit: self.routed,
+            hash_key_is_explicit: true,
             possible_duplicate: false,
             misplacements: 0,
         })
@@ -189,7 +186,7 @@ pub(crate) fn dissolve<T>(entry: Entry<T>) -> Vec<(Record, Member<T>)> {
         let explicit = record.explicit_hash_key.and_then(|key| key.parse().ok());
         Record {
             data: entry.data.slice_ref(record.data),
-            hash_key: explicit.unwrap_or_else(|| hash_key_of(&partition_key)),
+            hash_key: explicit.unwrap_or_else(|| HashKey::of_bytes(&partition_key)),
             partition_key,
             hash_key_origin: HashKeyOrigin::of(explicit.is_some()),
         }
@@ -197,9 +194,18 @@ pub(crate) fn dissolve<T>(entry: Entry<T>) -> Vec<(Record, Member<T>)> {
     records.zip(all.members).collect()
 }
 
-/// As [`Record`] has it: one without a partition key goes wherever the service likes.
-fn hash_key_of(partition_key: &Bytes) -> HashKey {
-    if partition_key.is_empty() { HashKey::MIN } else { HashKey::of_bytes(partition_key) }
+/// The user records of an entry as entries of their own, each with the entry's attempts behind it.
+pub(crate) fn take_apart<T>(entry: Entry<T>) -> Vec<Entry<T>> {
+    let (sequence, attempts) = (entry.sequence, entry.attempts);
+    let (possible_duplicate, misplacements) = (entry.possible_duplicate, entry.misplacements);
+    let records = dissolve(entry).into_iter();
+    let alone = records.map(|(record, member)| Entry {
+        attempts,
+        possible_duplicate,
+        misplacements,
+        ..Entry::new(record, member.tag, member.accepted_at, sequence)
+    });
+    alone.collect()
 }
 
 /// Whether every user record of the entry has a hash key that `belongs`.
@@ -252,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_lone_record_goes_out_as_it_came_in() {
-        let mut open = OpenAggregate::new(1_000, 100, true, 1);
+        let mut open = OpenAggregate::new(1_000, 100, 1);
         assert!(push(&mut open, record("k", "data"), 1));
         let entry = open.close().expect("there is a record");
         assert_eq!((&entry.data[..], &entry.partition_key[..]), (&b"data"[..], &b"k"[..]));
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_aggregate_gives_back_what_went_in() {
-        let mut open = OpenAggregate::new(1_000, 100, true, 1);
+        let mut open = OpenAggregate::new(1_000, 100, 1);
         let records =
             [record("é", "one"), record("k", "").with_explicit_hash_key(HashKey::MAX), record("é", "three")];
         for (tag, record) in records.iter().enumerate() {
@@ -279,20 +285,8 @@ mod tests {
     }
 
     #[test]
-    fn records_without_partition_key_come_out_as_they_went_in() {
-        let mut open = OpenAggregate::new(1_000, 100, false, 1);
-        let records = ["one", "two"].map(|data| Record::without_partition_key(data).expect("a valid record"));
-        for (tag, record) in records.iter().enumerate() {
-            assert!(push(&mut open, record.clone(), tag as u64));
-        }
-        let entry = open.close().expect("there are records");
-        let back: Vec<_> = dissolve(entry).into_iter().map(|(record, _)| record).collect();
-        assert_eq!(back, records);
-    }
-
-    #[test]
     fn what_does_not_fit_is_given_back_and_the_aggregate_is_as_before() {
-        let mut open = OpenAggregate::new(64, 100, true, 1);
+        let mut open = OpenAggregate::new(64, 100, 1);
         let large = Record::new("k", alloc::vec![0; 64]).expect("a valid record");
         assert!(!push(&mut open, large.clone(), 0), "not even alone");
         assert!(push(&mut open, record("k", "0123456789"), 1));
@@ -300,7 +294,7 @@ mod tests {
         let entry = open.close().expect("there is a record");
         assert!(matches!(entry.content, Content::Record(1)), "still alone");
 
-        let mut open = OpenAggregate::new(1_000, 2, true, 1);
+        let mut open = OpenAggregate::new(1_000, 2, 1);
         assert!(push(&mut open, record("k", "1"), 1) && push(&mut open, record("k", "2"), 2));
         assert!(!push(&mut open, record("k", "3"), 3), "the number of records is bounded too");
     }

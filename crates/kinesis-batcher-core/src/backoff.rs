@@ -13,14 +13,25 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure and says how long to wait.
+    /// Counts a failure and says how long to wait: from zero to the ceiling that it has reached.
     pub(crate) fn fail(&mut self, rng: &mut Rng, base: Duration, ceiling: Duration) -> Duration {
+        Duration::from_nanos(rng.up_to(self.count(base, ceiling)))
+    }
+
+    /// As [`fail`](Self::fail), from half of the ceiling on: for what must not be repeated soon.
+    pub(crate) fn fail_late(&mut self, rng: &mut Rng, base: Duration, ceiling: Duration) -> Duration {
+        let longest = self.count(base, ceiling);
+        Duration::from_nanos(longest - rng.up_to(longest / 2))
+    }
+
+    /// Counts a failure and gives the longest wait after it, in nanoseconds.
+    fn count(&mut self, base: Duration, ceiling: Duration) -> u64 {
         let doublings = self.failures.min(u64::BITS - 1);
         self.failures = self.failures.saturating_add(1);
         let base = saturating_nanos(base);
         let grown =
             base.checked_shl(doublings).filter(|grown| grown >> doublings == base).unwrap_or(u64::MAX);
-        Duration::from_nanos(rng.up_to(grown.min(saturating_nanos(ceiling))))
+        grown.min(saturating_nanos(ceiling))
     }
 
     /// Progress was made: the next failure waits as the first did.

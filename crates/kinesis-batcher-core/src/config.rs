@@ -115,10 +115,16 @@ impl Config {
         self.settings.already_aggregated
     }
 
-    /// How often a record is sent, at most.
+    /// How many attempts a record gets, at most.
     #[must_use]
     pub fn attempts_max(&self) -> Option<u32> {
         self.settings.attempts_max
+    }
+
+    /// Whether an account-level error fails records instead of holding them.
+    #[must_use]
+    pub fn fail_fast(&self) -> bool {
+        self.settings.fail_fast
     }
 }
 
@@ -136,6 +142,7 @@ pub struct ConfigBuilder {
     adaptive_rates: bool,
     time_to_live: Option<Duration>,
     attempts_max: Option<u32>,
+    fail_fast: bool,
     aggregation: bool,
     aggregate_bytes_max: usize,
     aggregate_records_max: usize,
@@ -208,15 +215,28 @@ impl ConfigBuilder {
         self
     }
 
-    /// How often a record is sent, at most: from 1; `None`, the default, as often as its time to live allows.
-    /// Requests that the service rejected because of a neighbour do not count.
+    /// How many attempts a record gets, at most: from 1; `None`, the default, as many as its time to live allows.
+    ///
+    /// An attempt is a request that may have reached a shard. Requests that were not sent, that the service refused
+    /// because of the account, the credentials or their size, or that it rejected because of another record do not
+    /// count; the time to live bounds those.
     pub fn attempts_max(mut self, attempts: impl Into<Option<u32>>) -> Self {
         self.attempts_max = attempts.into();
         self
     }
 
+    /// Whether an [account-level error](crate::ErrorClass::Account) fails records at once, as
+    /// [`Permanent`](crate::FailureReason::Permanent); not unless set. Without it, the producer
+    /// [holds](crate::Hold) its records until the error is repaired or their time to live ends. An error of the
+    /// [credentials](crate::ErrorClass::Credentials) fails records when it comes again after the transport got new ones.
+    pub fn fail_fast(mut self, fail_fast: bool) -> Self {
+        self.fail_fast = fail_fast;
+        self
+    }
+
     /// Whether small records share Kinesis records, in the KPL's format that AWS's consumers take apart; not unless
-    /// set. Where only the number of shards is known, nothing is aggregated: an aggregate must stay within a shard.
+    /// set. Where only the number of shards is known, and on streams with `AUTO` record distribution, nothing is
+    /// aggregated: consumers drop an aggregate of which a record lies outside its shard (docs/SERVICE.md).
     pub fn aggregation(mut self, aggregation: bool) -> Self {
         self.aggregation = aggregation;
         self
@@ -292,6 +312,7 @@ impl Default for ConfigBuilder {
             adaptive_rates: true,
             time_to_live: Some(Duration::from_secs(5 * 60)),
             attempts_max: None,
+            fail_fast: false,
             aggregation: false,
             aggregate_bytes_max: 50 << 10,
             aggregate_records_max: 10_000,

@@ -1,22 +1,30 @@
-//! What the service says went wrong, and what that means for a retry.
+//! Errors of the service, and what each means for a retry.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
-/// An error of the service: its code and message.
+/// An error of the service: its code, its message and the id of the request that it answers.
 ///
 /// Cheap to clone: one error often fails hundreds of records.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceError {
     code: ErrorCode,
-    message: Option<Arc<str>>,
+    details: Option<Arc<Details>>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Details {
+    message: Box<str>,
+    request_id: Option<Box<str>>,
 }
 
 impl ServiceError {
     /// An error with this code and message.
     #[must_use]
     pub fn new(code: &str, message: &str) -> Self {
-        Self { code: ErrorCode::new(code), message: (!message.is_empty()).then(|| Arc::from(message)) }
+        let details = (!message.is_empty()).then(|| Details { message: message.into(), request_id: None });
+        Self { code: ErrorCode::new(code), details: details.map(Arc::new) }
     }
 
     /// An error with this code and no message.
@@ -25,24 +33,44 @@ impl ServiceError {
         Self::new(code, "")
     }
 
+    /// The same error with the id of the request that it answers, the reply's `x-amzn-RequestId`. AWS's support asks
+    /// for it first.
+    #[must_use]
+    pub fn with_request_id(mut self, request_id: &str) -> Self {
+        let details = self.details.get_or_insert_default();
+        Arc::make_mut(details).request_id = Some(request_id.into());
+        self
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> &ErrorCode {
         &self.code
     }
 
-    /// The message, empty if there is none. The service may quote partition keys in it: mind where it is written.
+    /// The message, empty if there is none. The service may quote partition keys in the message of an error whose
+    /// class is [`Rejected`](ErrorClass::Rejected): mind where it is written.
     #[must_use]
     pub fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or_default()
+        self.details.as_ref().map_or("", |details| &details.message)
+    }
+
+    /// The id of the request that the error answers, where the reply had one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.details.as_ref()?.request_id.as_deref()
     }
 }
 
 impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.message {
-            Some(message) => write!(f, "{}: {message}", self.code),
-            None => fmt::Display::fmt(&self.code, f),
+        fmt::Display::fmt(&self.code, f)?;
+        if !self.message().is_empty() {
+            write!(f, ": {}", self.message())?;
+        }
+        match self.request_id() {
+            Some(id) => write!(f, " (request id {id})"),
+            None => Ok(()),
         }
     }
 }
@@ -91,44 +119,65 @@ impl ErrorCode {
         }
     }
 
-    /// What the code means for what it was said of.
+    /// What the code means for a record, or for a request that was refused with it and status 400.
     ///
-    /// Source: PutRecords API reference, "Errors", and the common error types of the service. A code that is not
-    /// known there is transient: retrying costs little, giving up loses records.
+    /// A code that is not known is [`Transient`](ErrorClass::Transient): a retry costs little, giving up loses
+    /// records. Source: docs/SERVICE.md, "Errors".
     #[must_use]
     pub fn class(&self) -> ErrorClass {
-        match self.as_str() {
+        self.known_class().unwrap_or(ErrorClass::Transient)
+    }
+
+    /// The class of a code that the service documents or was seen to send; `None` for any other.
+    pub(crate) fn known_class(&self) -> Option<ErrorClass> {
+        Some(match self.as_str() {
             THROUGHPUT_EXCEEDED
             | "LimitExceededException"
             | "ThrottlingException"
             | "Throttling"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
             | "RequestLimitExceeded"
             | "TooManyRequestsException"
             | "SlowDown"
             | "KMSThrottlingException" => ErrorClass::Throttled,
-            "ValidationException" | "InvalidArgumentException" | "SerializationException" => {
+            "ValidationException" | "ValidationError" | "InvalidArgumentException" | "SerializationException" => {
                 ErrorClass::Rejected
             }
+            "ExpiredTokenException"
+            | "ExpiredToken"
+            | "RequestExpired"
+            | "RequestTimeTooSkewed"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidAccessKeyId"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException" => ErrorClass::Credentials,
             "AccessDeniedException"
             | "AccessDenied"
             | "ResourceNotFoundException"
-            | "UnrecognizedClientException"
-            | "InvalidClientTokenId"
-            | "InvalidSignatureException"
-            | "MissingAuthenticationTokenException"
-            | "MissingAuthenticationToken"
-            | "IncompleteSignature"
-            | "OptInRequired"
             | "NotAuthorized"
+            | "OptInRequired"
+            | "SubscriptionRequiredException"
             | "UnknownOperationException"
             | "KMSAccessDeniedException"
             | "KMSDisabledException"
             | "KMSInvalidStateException"
             | "KMSNotFoundException"
-            | "KMSOptInRequired" => ErrorClass::Permanent,
-            "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => ErrorClass::CredentialsExpired,
-            _ => ErrorClass::Transient,
-        }
+            | "KMSOptInRequired" => ErrorClass::Account,
+            INTERNAL_FAILURE
+            | "InternalServerError"
+            | "InternalServerException"
+            | "InternalFailureException"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException" => ErrorClass::Transient,
+            _ => return None,
+        })
     }
 }
 
@@ -139,19 +188,25 @@ impl fmt::Display for ErrorCode {
 }
 
 /// What an error means for a retry.
+///
+/// docs/SERVICE.md, "Errors", lists which status and code belong to which class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// Too much at once: slow down, then try again.
+    /// Too much at once: slow down, then retry.
     Throttled,
-    /// It may go away by itself: back off, then try again.
+    /// It may go away by itself: back off, then retry.
     Transient,
-    /// The credentials ran out: the transport gets new ones, then it is tried again.
-    CredentialsExpired,
+    /// Signature, clock or credentials: the transport gets new credentials and measures the clock. The producer
+    /// [holds](crate::Hold) until a request is answered.
+    Credentials,
+    /// The stream, a permission or an encryption key is missing, or the endpoint is not the service's. It says nothing
+    /// about a record and may be repaired at any time. The producer [holds](crate::Hold) until a request is answered.
+    Account,
+    /// The request as a whole is too large: it is divided, and later requests are smaller.
+    TooLarge,
     /// Something in the request is wrong, perhaps one record of many.
     Rejected,
-    /// Trying again changes nothing.
-    Permanent,
 }
 
 const THROUGHPUT_EXCEEDED: &str = "ProvisionedThroughputExceededException";
@@ -175,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_nobody_has_heard_of_is_tried_again() {
+    fn an_unknown_code_is_retried() {
         assert_eq!(ErrorCode::new("SomethingNewException").class(), ErrorClass::Transient);
         assert_eq!(ErrorCode::new("").class(), ErrorClass::Transient);
     }
@@ -185,5 +240,13 @@ mod tests {
         let error = ServiceError::new("ValidationException", "Value 'secret' is bad");
         assert_eq!(format!("{error:?}"), "ServiceError(ValidationException)");
         assert_eq!(error.to_string(), "ValidationException: Value 'secret' is bad");
+    }
+
+    #[test]
+    fn the_request_id_is_shown_last() {
+        let error = ServiceError::new("AccessDeniedException", "no").with_request_id("d1e2");
+        assert_eq!(error.to_string(), "AccessDeniedException: no (request id d1e2)");
+        let bare = ServiceError::from_code("AccessDeniedException").with_request_id("d1e2");
+        assert_eq!((bare.message(), bare.request_id()), ("", Some("d1e2")));
     }
 }

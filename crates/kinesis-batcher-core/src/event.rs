@@ -47,7 +47,7 @@ pub struct Receipt {
     pub sequence_number: SequenceNumber,
     /// Its place in the aggregate that has the sequence number, from 0; `None` if it is not in one.
     pub sub_sequence_number: Option<u32>,
-    /// How often it was sent, from 1.
+    /// Attempts it took, from 1: requests that may have reached a shard.
     pub attempts: u32,
     /// An earlier attempt may have stored it too: its outcome is unknown.
     pub possible_duplicate: bool,
@@ -59,7 +59,7 @@ pub struct Receipt {
 pub struct Failure {
     /// The reason.
     pub reason: FailureReason,
-    /// How often it was sent; 0 if never.
+    /// Attempts it had: requests that may have reached a shard; 0 if none did.
     pub attempts: u32,
     /// An attempt may have stored it all the same: its outcome is unknown.
     pub possibly_stored: bool,
@@ -77,7 +77,7 @@ impl fmt::Display for Failure {
             }
             FailureReason::AttemptsExhausted(error) => write!(f, "sent {attempts} times, then {error}"),
             FailureReason::Rejected(error) => write!(f, "rejected by the service: {error}"),
-            FailureReason::Permanent(error) => write!(f, "refused for good: {error}"),
+            FailureReason::Permanent(error) => write!(f, "refused: {error}"),
             FailureReason::TooLarge { bytes, bytes_max } => {
                 write!(f, "it has {bytes} bytes with its key; the stream now takes {bytes_max}")
             }
@@ -103,11 +103,12 @@ pub enum FailureReason {
         /// The last error of its shard or of the stream, if there was one.
         last_error: Option<ServiceError>,
     },
-    /// It was sent as often as allowed; the last time failed with this.
+    /// It had as many attempts as allowed; the last one failed with this.
     AttemptsExhausted(ServiceError),
     /// The service rejected a request that held this record alone.
     Rejected(ServiceError),
-    /// The service refused it, or the request it was in, for a reason that does not go away.
+    /// The service refused it, or the request it was in, with an account-level error, and
+    /// [`fail_fast`](crate::ConfigBuilder::fail_fast) is set.
     Permanent(ServiceError),
     /// The stream's record size was lowered while it waited.
     TooLarge {

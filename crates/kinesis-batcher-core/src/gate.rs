@@ -98,12 +98,33 @@ impl Gate {
     /// A request that was sent at `sent_at` came back without an answer, or was throttled as a whole.
     pub(crate) fn failed(&mut self, now: Timestamp, sent_at: Timestamp, rng: &mut Rng) {
         self.in_flight -= 1;
-        if self.failed_at.is_some_and(|failed_at| sent_at < failed_at) {
+        if self.is_of_counted_failure(sent_at) {
             return;
         }
         self.failed_at = Some(now);
         self.allowed = (self.allowed / 2).max(1);
         self.closed_until = now.after(self.backoff.fail(rng, WAIT_BASE, WAIT_CEILING));
+    }
+
+    /// A request that was sent at `sent_at` was refused with an error of the account: one probe at a time from now on.
+    pub(crate) fn refused(&mut self, now: Timestamp, sent_at: Timestamp, rng: &mut Rng) {
+        self.in_flight -= 1;
+        self.hold(now, sent_at, rng);
+    }
+
+    /// As [`refused`](Self::refused), for a request that was answered, each of its records with such an error.
+    pub(crate) fn hold(&mut self, now: Timestamp, sent_at: Timestamp, rng: &mut Rng) {
+        self.allowed = 1;
+        if self.is_of_counted_failure(sent_at) {
+            return;
+        }
+        self.failed_at = Some(now);
+        self.closed_until = now.after(self.backoff.fail_late(rng, WAIT_BASE, PROBE_WAIT_CEILING));
+    }
+
+    /// Whether a request that was sent then failed for the same cause as the last failure that was counted.
+    fn is_of_counted_failure(&self, sent_at: Timestamp) -> bool {
+        self.failed_at.is_some_and(|failed_at| sent_at < failed_at)
     }
 }
 
@@ -111,6 +132,9 @@ impl Gate {
 const WAIT_BASE: Duration = Duration::from_millis(50);
 /// Long enough that an outage costs nothing, short enough that its end is noticed within a second.
 const WAIT_CEILING: Duration = Duration::from_secs(1);
+/// Between probes of a stream that cannot be written to: a wait of 1 to 2 s is less than one request a second, and an
+/// operator who repairs it sees records within two.
+const PROBE_WAIT_CEILING: Duration = Duration::from_secs(2);
 /// A step of a service that takes 120 ms, with sixteen requests in flight. Where it takes longer, a wait of more than
 /// this for a request that could go would cost more than the one it spares others.
 const STEP_MAX: Duration = Duration::from_millis(10);
@@ -157,6 +181,27 @@ mod tests {
             answers += 1;
         }
         assert_eq!(answers, 15);
+    }
+
+    #[test]
+    fn a_hold_probes_less_than_once_a_second_one_request_at_a_time() {
+        let mut rng = Rng::new(3);
+        let mut gate = Gate::new(16);
+        let mut now = Timestamp::from_millis(1);
+        let end = now.after(Duration::from_secs(600));
+        let mut probes = 0;
+        while now < end {
+            assert!(gate.is_open(now));
+            gate.sent();
+            let sent_at = now;
+            now = now.after(Duration::from_millis(5));
+            gate.refused(now, sent_at, &mut rng);
+            assert_eq!((gate.in_flight(), gate.allowed()), (0, 1));
+            assert!(gate.closed_until() <= now.after(PROBE_WAIT_CEILING));
+            now = gate.closed_until();
+            probes += 1;
+        }
+        assert!((300..600).contains(&probes), "{probes} probes in ten minutes");
     }
 
     #[test]

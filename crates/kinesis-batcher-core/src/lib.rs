@@ -71,6 +71,8 @@
 //!   those delivered, no first copy is stored before that of an earlier one. None is handed out for sending while an
 //!   earlier one of its key is held, unless both are in one aggregate.
 //! - **I12** Accepted = delivered + failed + held, always.
+//! - **I13** No record fails before its time to live for an error that is not about it, unless
+//!   [`fail_fast`](ConfigBuilder::fail_fast) asks for that.
 //!
 //! Property tests, scenario tests and debug assertions check them.
 //!
@@ -111,6 +113,7 @@ mod gate;
 mod hash_key;
 mod histogram;
 mod histograms;
+mod hold;
 mod key_chains;
 mod lane;
 mod lanes;
@@ -137,6 +140,7 @@ pub use event::{Event, Failure, FailureReason, PushError, PushErrorReason, Recei
 pub use hash_key::{HashKey, HashKeyError};
 pub use histogram::Histogram;
 pub use histograms::Histograms;
+pub use hold::Hold;
 pub use record::{PartitionKey, Record, RecordError};
 pub use request::{Request, RequestRecord, UnsealedRequest};
 pub use response::{RecordOutcome, RequestError, Response};

@@ -1,4 +1,4 @@
-//! What came back.
+//! The outcome of a request.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -48,37 +48,63 @@ pub enum RecordOutcome {
 pub struct RequestError {
     class: ErrorClass,
     outcome_unknown: bool,
+    sent: bool,
     error: ServiceError,
 }
 
 impl RequestError {
-    /// The service refused the whole request with this error and stored none of it.
+    /// The service, or a proxy before it, refused the whole request with this HTTP status and error.
     ///
-    /// `status` is the HTTP status: from 500 on, the error is transient whatever its code says, and what was stored
-    /// is unknown.
+    /// Status and code decide together (docs/SERVICE.md, "Errors"): after a status from 500 on and after 408 the
+    /// outcome is unknown whatever the code says; 3xx is an account-level error, 413 a request that is too large; a
+    /// code that is known decides for the other statuses; for one that is not, 429 is throttling and 401, 403, 404
+    /// and 407 are account-level errors.
     #[must_use]
     pub fn refused(status: u16, error: ServiceError) -> Self {
-        match (status, error.code().class()) {
-            // A 503 that throttles was refused at the door.
-            (_, class @ ErrorClass::Throttled) => Self { class, outcome_unknown: false, error },
-            (500.., _) => Self { class: ErrorClass::Transient, outcome_unknown: true, error },
-            (_, class) => Self { class, outcome_unknown: false, error },
-        }
+        let (class, outcome_unknown) = match (status, error.code().known_class()) {
+            (408 | 500.., _) => (ErrorClass::Transient, true),
+            (300..=399, _) => (ErrorClass::Account, false),
+            (413, _) => (ErrorClass::TooLarge, false),
+            (_, Some(class)) => (class, false),
+            (429, None) => (ErrorClass::Throttled, false),
+            (401 | 403 | 404 | 407, None) => (ErrorClass::Account, false),
+            (_, None) => (ErrorClass::Transient, false),
+        };
+        Self { class, outcome_unknown, sent: true, error }
     }
 
-    /// The request never left: no connection, no credentials, no answer from the name server.
+    /// The request was not sent: no connection, no credentials, no answer from the name server.
+    ///
+    /// The message is logged and shown: the deepest cause and the endpoint, never a payload, a key or a secret.
     #[must_use]
     pub fn not_sent(message: &str) -> Self {
         let error = ServiceError::new("NotSent", message);
-        Self { class: ErrorClass::Transient, outcome_unknown: false, error }
+        Self { class: ErrorClass::Transient, outcome_unknown: false, sent: false, error }
+    }
+
+    /// The request was not sent because there are no credentials: none were found, or the place that holds them does
+    /// not answer. The producer [holds](crate::Hold) meanwhile.
+    ///
+    /// The message is logged and shown: the deepest cause, never a secret.
+    #[must_use]
+    pub fn no_credentials(message: &str) -> Self {
+        let error = ServiceError::new("NoCredentials", message);
+        Self { class: ErrorClass::Credentials, outcome_unknown: false, sent: false, error }
     }
 
     /// The request was sent and no reply says what was stored: a time-out, a reset connection, a reply that cannot
     /// be read.
+    ///
+    /// The message is logged and shown: the deepest cause and the endpoint, never a payload, a key or a secret.
     #[must_use]
     pub fn outcome_unknown(message: &str) -> Self {
         let error = ServiceError::new("OutcomeUnknown", message);
-        Self { class: ErrorClass::Transient, outcome_unknown: true, error }
+        Self { class: ErrorClass::Transient, outcome_unknown: true, sent: true, error }
+    }
+
+    /// Whether the request counts as an attempt to deliver its records: it may have reached a shard.
+    pub(crate) fn is_attempt(&self) -> bool {
+        self.sent && matches!(self.class, ErrorClass::Throttled | ErrorClass::Transient)
     }
 
     /// What it means for a retry.
@@ -116,21 +142,51 @@ impl core::error::Error for RequestError {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_server_error_leaves_open_what_was_stored() {
-        let error = RequestError::refused(500, ServiceError::from_code("InternalFailure"));
-        assert_eq!(error.class(), ErrorClass::Transient);
-        assert!(error.is_outcome_unknown());
-        let html = RequestError::refused(503, ServiceError::from_code(""));
-        assert!(html.is_outcome_unknown(), "a proxy's 503 may come after the service's write");
+    fn refused(status: u16, code: &str) -> (ErrorClass, bool) {
+        let error = RequestError::refused(status, ServiceError::from_code(code));
+        (error.class(), error.is_outcome_unknown())
     }
 
     #[test]
-    fn a_refusal_stores_nothing() {
-        for code in ["ProvisionedThroughputExceededException", "ValidationException", "ExpiredTokenException"]
-        {
-            let error = RequestError::refused(400, ServiceError::from_code(code));
-            assert!(!error.is_outcome_unknown(), "{code} was said before anything was stored");
+    fn status_and_code_decide_together() {
+        use ErrorClass::{Account, Credentials, Rejected, Throttled, TooLarge, Transient};
+        for (status, code, class, outcome_unknown) in [
+            (500, "InternalFailure", Transient, true),
+            (503, "", Transient, true),
+            (503, "SlowDown", Transient, true),
+            (500, "AccessDeniedException", Transient, true),
+            (408, "", Transient, true),
+            (400, "ProvisionedThroughputExceededException", Throttled, false),
+            (400, "ValidationException", Rejected, false),
+            (400, "ExpiredTokenException", Credentials, false),
+            (403, "InvalidSignatureException", Credentials, false),
+            (403, "IncompleteSignatureException", Credentials, false),
+            (400, "UnrecognizedClientException", Credentials, false),
+            (400, "ResourceNotFoundException", Account, false),
+            (400, "KMSDisabledException", Account, false),
+            (400, "SomethingNewException", Transient, false),
+            (400, "", Transient, false),
+            (401, "", Account, false),
+            (403, "", Account, false),
+            (404, "", Account, false),
+            (407, "", Account, false),
+            (413, "", TooLarge, false),
+            (413, "ValidationException", TooLarge, false),
+            (429, "", Throttled, false),
+            (301, "", Account, false),
+            (307, "AccessDeniedException", Account, false),
+        ] {
+            assert_eq!(refused(status, code), (class, outcome_unknown), "{status} {code:?}");
         }
+    }
+
+    #[test]
+    fn a_request_that_cannot_have_reached_a_shard_is_no_attempt() {
+        assert!(!RequestError::not_sent("connection refused").is_attempt());
+        assert!(!RequestError::refused(400, ServiceError::from_code("ExpiredTokenException")).is_attempt());
+        assert!(!RequestError::refused(400, ServiceError::from_code("AccessDeniedException")).is_attempt());
+        assert!(!RequestError::refused(413, ServiceError::from_code("")).is_attempt());
+        assert!(RequestError::outcome_unknown("reset").is_attempt());
+        assert!(RequestError::refused(500, ServiceError::from_code("InternalFailure")).is_attempt());
     }
 }

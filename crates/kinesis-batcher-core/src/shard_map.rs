@@ -36,9 +36,10 @@ impl Shard {
 
 /// What a producer knows of the stream it writes to: where records go, and how large they may be.
 ///
-/// There are three kinds. With the shards [known](ShardMap::known), each shard has a lane of its own with its own
+/// There are four kinds. With the shards [known](ShardMap::known), each shard has a lane of its own with its own
 /// limits. With [only their number](ShardMap::count_only), or on a stream whose service
-/// [spreads records itself](ShardMap::auto), there is one lane with the limits of all shards together.
+/// [spreads records itself](ShardMap::auto), there is one lane with the limits of all shards together. While the map is
+/// [not known yet](ShardMap::unknown), nothing is sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShardMap {
     kind: Kind,
@@ -50,6 +51,7 @@ enum Kind {
     Known(Ranges),
     CountOnly(NonZeroU32),
     Auto(NonZeroU32),
+    Unknown,
 }
 
 impl ShardMap {
@@ -73,6 +75,13 @@ impl ShardMap {
     #[must_use]
     pub fn auto(open_shards: NonZeroU32) -> Self {
         Self::of(Kind::Auto(open_shards))
+    }
+
+    /// A stream of which nothing is known yet. A producer that starts with this map takes records in, sends none, and
+    /// asks for a map at once and again until it has one.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::of(Kind::Unknown)
     }
 
     /// `count` shards of equal size, named as the service names those of a new stream. For tests and simulations.
@@ -103,12 +112,13 @@ impl ShardMap {
         self.record_bytes_max
     }
 
-    /// How many shards are open.
+    /// How many shards are open; 0 while that is not known.
     #[must_use]
     pub fn open_shards(&self) -> u32 {
         match &self.kind {
             Kind::Known(ranges) => u32::try_from(ranges.shards.len()).unwrap_or(u32::MAX),
             Kind::CountOnly(count) | Kind::Auto(count) => count.get(),
+            Kind::Unknown => 0,
         }
     }
 
@@ -117,7 +127,7 @@ impl ShardMap {
     pub fn shards(&self) -> &[Shard] {
         match &self.kind {
             Kind::Known(ranges) => &ranges.shards,
-            Kind::CountOnly(_) | Kind::Auto(_) => &[],
+            Kind::CountOnly(_) | Kind::Auto(_) | Kind::Unknown => &[],
         }
     }
 
@@ -127,12 +137,18 @@ impl ShardMap {
         matches!(self.kind, Kind::Auto(_))
     }
 
+    /// Whether nothing is known of the stream yet.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.kind, Kind::Unknown)
+    }
+
     /// The index in [`shards`](Self::shards) of the owner of `key`; 0 where the shards are not known.
     #[must_use]
     pub fn index_of(&self, key: HashKey) -> usize {
         match &self.kind {
             Kind::Known(ranges) => ranges.index_of(key),
-            Kind::CountOnly(_) | Kind::Auto(_) => 0,
+            Kind::CountOnly(_) | Kind::Auto(_) | Kind::Unknown => 0,
         }
     }
 
@@ -160,6 +176,7 @@ impl fmt::Debug for ShardMap {
             Kind::Known(_) => "known",
             Kind::CountOnly(_) => "count only",
             Kind::Auto(_) => "auto",
+            Kind::Unknown => "unknown",
         };
         write!(f, "ShardMap({kind}, {} open, records <= {} B)", self.open_shards(), self.record_bytes_max)
     }

@@ -21,7 +21,7 @@ pub struct Stats {
     pub records_exhausted: u64,
     /// Of those: rejected when alone in a request, or no longer taken by the stream.
     pub records_rejected: u64,
-    /// Of those: refused for good, alone or with the whole request.
+    /// Of those: refused with an account-level error, which [`fail_fast`](crate::ConfigBuilder::fail_fast) makes final.
     pub records_permanent: u64,
     /// Of those: stopped by [`abort`](crate::Batcher::abort).
     pub records_aborted: u64,
@@ -50,12 +50,16 @@ pub struct Stats {
     pub requests_throttled: u64,
     /// Requests that failed and may succeed another time.
     pub requests_transient: u64,
-    /// Of those: the credentials had run out.
-    pub requests_credentials_expired: u64,
+    /// Requests refused because of signature, clock or credentials.
+    pub requests_credentials: u64,
+    /// Requests refused because of the account: stream, permissions, encryption keys, endpoint.
+    pub requests_account: u64,
+    /// Requests that were too large as a whole.
+    pub requests_too_large: u64,
     /// Requests rejected because of something in them.
     pub requests_rejected: u64,
-    /// Requests refused for good.
-    pub requests_permanent: u64,
+    /// Times that the producer began to [hold](crate::Hold).
+    pub holds: u64,
     /// Shard maps taken in after the first.
     pub shard_map_updates: u64,
     /// Records that wait.
@@ -68,8 +72,10 @@ pub struct Stats {
     pub requests_in_flight: u64,
     /// Requests that may be on their way at once now; fewer than configured during an outage.
     pub requests_in_flight_allowed: u64,
-    /// Open shards of the stream.
+    /// Open shards of the stream; 0 while that is not known.
     pub open_shards: u64,
+    /// Whether aggregation was asked for and is off, because the stream has `AUTO` record distribution.
+    pub aggregation_suspended: bool,
     /// When a shard last stored something; `None` before it did.
     pub last_stored_at: Option<Timestamp>,
     /// Since when something has been held without a break; `None` when nothing is. Nothing stored since this, for long,

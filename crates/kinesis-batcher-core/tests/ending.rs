@@ -52,7 +52,8 @@ fn a_hot_shard_does_not_take_the_whole_buffer() {
 
 #[test]
 fn events_that_nobody_polls_fill_the_buffer_instead_of_memory() {
-    let mut world = World::new(Config::builder().buffer_records_max(100).build().unwrap(), 1);
+    let config = Config::builder().buffer_records_max(100).fail_fast(true).build().unwrap();
+    let mut world = World::new(config, 1);
     for tag in 0..100 {
         world.push(tag, "k", 10).unwrap();
     }
@@ -226,7 +227,9 @@ fn figures_add_up_at_every_step() {
             + stats.requests_throttled
             + stats.requests_transient
             + stats.requests_rejected
-            + stats.requests_permanent;
+            + stats.requests_credentials
+            + stats.requests_account
+            + stats.requests_too_large;
         assert_eq!(stats.requests_sent, outcomes + stats.requests_in_flight);
     }
     world.run_until_done();

@@ -124,24 +124,25 @@ fn a_request_whose_outcome_is_unknown_marks_its_records_and_one_that_never_left_
 }
 
 #[test]
-fn what_does_not_go_away_fails_now_with_the_record_and_the_reason() {
+fn with_fail_fast_an_account_level_error_fails_its_records_at_once() {
+    let config = Config::builder().fail_fast(true).build().unwrap();
     for code in ["AccessDeniedException", "ResourceNotFoundException", "KMSDisabledException"] {
-        let mut world = World::new(Config::default(), 2);
+        let mut world = World::new(config.clone(), 2);
         world.service(move |_, _| refused(code));
         world.push(0, "k", 10).unwrap();
         world.run_until_done();
         assert_eq!(world.arrivals.len(), 1, "{code} is not tried again");
         let (_, failure) = &world.failed[&0];
         assert!(matches!(&failure.reason, FailureReason::Permanent(error) if is_code(error, code)));
-        assert_eq!((failure.attempts, failure.possibly_stored), (1, false));
+        assert_eq!((failure.attempts, failure.possibly_stored), (0, false));
     }
-    let mut world = World::new(Config::default(), 1);
+    let mut world = World::new(config, 1);
     world.service(|arrival, _| {
         Ok(Response::new(vec![failed_with("KMSNotFoundException"); arrival.records.len()]))
     });
     world.push(0, "k", 10).unwrap();
     world.run_until_done();
-    assert_eq!(world.stats().records_permanent, 1, "a record can be refused for good by itself");
+    assert_eq!(world.stats().records_permanent, 1, "a record can be refused by itself");
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl<T> Batcher<T> {
         if self.phase >= Phase::Closed {
             return Err(PushErrorReason::Closed);
         }
-        if record.partition_key.is_empty() && !self.map.is_auto() {
+        if record.partition_key.is_empty() && !self.map.is_auto() && !self.map.is_unknown() {
             return Err(PushErrorReason::PartitionKeyMissing);
         }
         let bytes = record.bytes();
@@ -74,18 +74,17 @@ impl<T> Batcher<T> {
 
     /// An aggregate for records of one lane.
     pub(super) fn new_aggregate(&self) -> OpenAggregate<T> {
-        let routed = !self.map.is_auto();
-        let outer_key_bytes = if routed { OUTER_PARTITION_KEY.len() } else { 0 };
-        let bytes_max = self.map.record_bytes_max().min(self.config.request_bytes_max()) - outer_key_bytes;
+        let outer_key_bytes = OUTER_PARTITION_KEY.len();
+        let bytes_max = self.map.record_bytes_max().min(self.request_bytes_max).saturating_sub(outer_key_bytes);
         let encoded_len_max = self.config.aggregate_bytes_max().min(bytes_max);
         let records_max = self.config.aggregate_records_max();
-        OpenAggregate::new(encoded_len_max, records_max, routed, self.lane_of_shard.len())
+        OpenAggregate::new(encoded_len_max, records_max, self.lane_of_shard.len())
     }
 
     fn carriage(&self, record: &Record) -> Result<Carriage, PushErrorReason> {
-        // Where shards are not known, no two records can be said to share one, unless the service spreads them.
-        let aggregates = self.config.aggregation() && (self.map.is_auto() || !self.map.shards().is_empty());
-        if !aggregates {
+        // Consumers drop an aggregate of which a record lies outside its shard, so where shards are not known, or the
+        // service distributes records itself, no two records can be said to share one.
+        if !self.config.aggregation() || self.map.shards().is_empty() {
             return Ok(Carriage::Alone);
         }
         if !is_aggregate(&record.data) {

@@ -24,7 +24,7 @@ enum Stop {
 impl<T> Batcher<T> {
     /// The next request, if one may go and is worth it.
     pub(super) fn fill(&mut self) -> Option<Request<T>> {
-        if !self.gate.is_open(self.now) {
+        if !self.gate.is_open(self.now) || self.map.is_unknown() {
             return None;
         }
         let any_suspect = self.quarantine.ready_at().is_some_and(|ready_at| ready_at <= self.now);
@@ -53,7 +53,7 @@ impl<T> Batcher<T> {
         self.histograms.request_bytes.record(request.bytes as u64);
         self.stats.records_in_flight += request.user_records;
         debug_assert!(
-            request.bytes <= self.config.request_bytes_max() || request.entries.len() == 1,
+            request.bytes <= self.request_bytes_max || request.entries.len() == 1,
             "I2: only a single record may be larger than a request"
         );
         Some(request)
@@ -62,7 +62,7 @@ impl<T> Batcher<T> {
     /// Whether lanes have enough for a full request.
     fn is_full_request(&self) -> bool {
         self.lanes.sendable_records() >= self.config.request_records_max()
-            || self.lanes.sendable_bytes() >= self.config.request_bytes_max() as u64
+            || self.lanes.sendable_bytes() >= self.request_bytes_max as u64
     }
 
     fn blank_request(&mut self) -> Request<T> {
@@ -110,7 +110,7 @@ impl<T> Batcher<T> {
             if request.entries.len() == self.config.request_records_max() {
                 return Stop::RequestFull;
             }
-            if !request.entries.is_empty() && request.bytes + bytes > self.config.request_bytes_max() {
+            if !request.entries.is_empty() && request.bytes + bytes > self.request_bytes_max {
                 return Stop::TooLargeForTheRest;
             }
             if let Some(limits) = &mut lane.limits {

@@ -8,9 +8,10 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::aggregate::all_belong;
+use crate::aggregate::{all_belong, take_apart};
 use crate::entry::{Content, Entry};
 use crate::error_code::ServiceError;
+use crate::hash_key::HashKey;
 use crate::sequence_number::SequenceNumber;
 use crate::shard_id::ShardId;
 use crate::time::Timestamp;
@@ -24,6 +25,14 @@ pub(super) struct Misplaced<T> {
     sequence_number: SequenceNumber,
     /// How long to wait for a map that knows the shard.
     kept_until: Timestamp,
+}
+
+/// A record that was stored by a shard that does not own its hash key by the map.
+pub(super) struct Unexplained {
+    hash_key: HashKey,
+    stored_by: ShardId,
+    /// The map by which the shard was not expected.
+    map_version: u64,
 }
 
 impl<T> Misplaced<T> {
@@ -51,10 +60,7 @@ impl<T> Batcher<T> {
 
     #[cold]
     fn stored_elsewhere(&mut self, entry: Entry<T>, stored_by: ShardId, sequence_number: SequenceNumber) {
-        let owner = self.map.shards().get(self.map.index_of(entry.hash_key));
-        if owner.is_some_and(|owner| owner.id != stored_by) {
-            self.ask_for_a_map();
-        }
+        self.note_misrouted(entry.hash_key, &stored_by);
         let kept_until = self.now.after(MAP_AWAITED_MAX).min(entry.expires_at(self.config.time_to_live()));
         match self.place(Misplaced { entry, stored_by, sequence_number, kept_until }) {
             Some(unknown) if kept_until <= self.now || self.has_no_lane_to_wait(&unknown.entry) => {
@@ -75,11 +81,10 @@ impl<T> Batcher<T> {
     fn place(&mut self, misplaced: Misplaced<T>) -> Option<Misplaced<T>> {
         let Misplaced { entry, stored_by, .. } = &misplaced;
         // A record by itself belongs wherever its hash key led it: sending it again would double it.
-        let settled = matches!(entry.content, Content::Record(_)) || entry.misplacements >= MISPLACEMENTS_MAX;
+        let is_record = matches!(entry.content, Content::Record(_));
         let shard = self.map.shards().iter().find(|shard| shard.id == *stored_by);
         let belongs = shard.is_some_and(|shard| all_belong(entry, |key| shard.owns(key)));
-        // Where the service spreads records itself, its consumers drop nothing.
-        if settled || belongs || self.map.is_auto() {
+        if is_record || belongs {
             let Misplaced { entry, stored_by, sequence_number, .. } = misplaced;
             self.deliver(entry, stored_by, sequence_number);
             return None;
@@ -98,9 +103,46 @@ impl<T> Batcher<T> {
         entry.possible_duplicate = true;
         let error =
             ServiceError::new("Misplaced", "stored by a shard that does not own all of the aggregate");
+        // A server that files aggregates under the wrong shard again and again does not route as the service does.
+        let parts =
+            if entry.misplacements < MISPLACEMENTS_MAX { alloc::vec![entry] } else { take_apart(entry) };
         let mut again = Vec::new();
-        self.try_again(entry, &error, &mut again);
+        for part in parts {
+            self.try_again(part, &error, &mut again);
+        }
         self.route(&again);
+    }
+
+    /// A shard stored a Kinesis record that was sent to another. A map is asked for until one explains it; where many
+    /// are, the service may distribute records itself from now on, and a map is asked for at once.
+    fn note_misrouted(&mut self, hash_key: HashKey, stored_by: &ShardId) {
+        let owner = self.map.shards().get(self.map.index_of(hash_key));
+        if owner.is_none_or(|owner| owner.id == *stored_by) {
+            return;
+        }
+        self.misrouted += 1;
+        self.unexplained =
+            Some(Unexplained { hash_key, stored_by: stored_by.clone(), map_version: self.map_version });
+        if self.misrouted.is_multiple_of(MISROUTED_RUN) && (self.misrouted / MISROUTED_RUN).is_power_of_two() {
+            self.urge_a_map();
+        } else {
+            self.ask_for_a_map();
+        }
+    }
+
+    /// Looks at what no map explained, by the present one. A shard that came and went again between two maps is
+    /// explained by the later.
+    pub(super) fn forget_what_is_explained(&mut self) {
+        let Some(Unexplained { hash_key, stored_by, map_version }) = &self.unexplained else { return };
+        let owner = self.map.shards().get(self.map.index_of(*hash_key));
+        let is_known = self.map.shards().iter().any(|shard| shard.id == *stored_by);
+        let explained = match owner {
+            Some(owner) => owner.id == *stored_by || !is_known && *map_version != self.map_version,
+            None => !self.map.is_unknown(),
+        };
+        if explained {
+            self.unexplained = None;
+        }
     }
 
     /// Looks at what was kept, by a new map.
@@ -148,7 +190,7 @@ impl<T> Batcher<T> {
         core::mem::take(&mut self.misplaced)
     }
 
-    /// While something is kept, a map is asked for again and again, less and less often.
+    /// While there is no map, or none that explains what was stored where, one is asked for again, less and less often.
     pub(super) fn ask_again_for_a_map(&mut self) {
         if self.next_map_request().is_some_and(|at| at <= self.now) {
             self.ask_for_a_map();
@@ -156,13 +198,15 @@ impl<T> Batcher<T> {
     }
 
     pub(super) fn next_map_request(&self) -> Option<Timestamp> {
-        let waits = !self.misplaced.is_empty() && self.phase < Phase::Drained;
-        waits.then(|| self.staleness.quiet_until())
+        let waits = !self.misplaced.is_empty() || self.unexplained.is_some() || self.map.is_unknown();
+        (waits && self.phase < Phase::Drained).then(|| self.staleness.quiet_until())
     }
 }
 
 /// A map comes within a second as a rule, and listings lag by a few.
 const MAP_AWAITED_MAX: Duration = Duration::from_secs(30);
-/// A server that files an aggregate under the wrong shard again and again does not route as the service does, and
-/// sending it for ever helps nobody.
+/// How often an aggregate is sent again as one, before its records go by themselves.
 const MISPLACEMENTS_MAX: u8 = 3;
+/// So many misrouted Kinesis records are no reshard that the next listing will show: the service may have begun to
+/// distribute records itself. The KPL asks again after a run of them, too (docs/SERVICE.md).
+const MISROUTED_RUN: u64 = 10;

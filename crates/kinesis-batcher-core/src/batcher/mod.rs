@@ -25,6 +25,7 @@ use crate::events::Events;
 use crate::gate::Gate;
 use crate::hash_key::HashKey;
 use crate::histograms::Histograms;
+use crate::hold::Hold;
 use crate::lane::Limits;
 use crate::lanes::Lanes;
 use crate::quarantine::Quarantine;
@@ -36,7 +37,7 @@ use crate::shard_map::ShardMap;
 use crate::stats::{ShardStats, Stats};
 use crate::time::Timestamp;
 
-use misplaced::Misplaced;
+use misplaced::{Misplaced, Unexplained};
 use order::{Order, Unit};
 use reshard::Staleness;
 
@@ -64,11 +65,18 @@ pub struct Batcher<T> {
     misplaced: Vec<Misplaced<T>>,
     /// The earliest end of their wait, so that no call looks at each.
     misplaced_until: Timestamp,
+    /// A record that a shard other than predicted stored, while the map does not explain it.
+    unexplained: Option<Unexplained>,
+    /// Kinesis records that another shard than predicted stored, since the map last changed.
+    misrouted: u64,
     order: Order,
     /// Counts the maps taken in.
     map_version: u64,
-    /// The last failure of a whole request, told with records that expire.
+    /// The last failure of a whole request; the failure of a record that expires carries it.
     last_error: Option<ServiceError>,
+    hold: Option<Hold>,
+    /// Bytes in a request, at most: as configured, or less where a larger one was refused as too large.
+    request_bytes_max: usize,
     rng: Rng,
     now: Timestamp,
     next_sequence: u64,
@@ -111,9 +119,13 @@ impl<T> Batcher<T> {
             staleness: Staleness::new(),
             misplaced: Vec::new(),
             misplaced_until: Timestamp::MAX,
+            unexplained: None,
+            misrouted: 0,
             order,
             map_version: 0,
             last_error: None,
+            hold: None,
+            request_bytes_max: config.request_bytes_max(),
             rng: Rng::new(seed),
             now,
             next_sequence: 0,
@@ -123,6 +135,9 @@ impl<T> Batcher<T> {
             config,
         };
         batcher.open_first_lanes();
+        if batcher.map.is_unknown() {
+            batcher.ask_for_a_map();
+        }
         batcher
     }
 
@@ -295,6 +310,7 @@ impl<T> Batcher<T> {
             requests_in_flight: self.gate.in_flight() as u64,
             requests_in_flight_allowed: self.gate.allowed() as u64,
             open_shards: u64::from(self.map.open_shards()),
+            aggregation_suspended: self.config.aggregation() && self.map.is_auto(),
             held_since: self.stats.held_since.filter(|_| held.records > 0),
             ..self.stats
         }
@@ -307,6 +323,13 @@ impl<T> Batcher<T> {
         let alone = self.stats.kinesis_records_delivered - histograms.user_records.count();
         histograms.user_records.record_many(1, alone);
         histograms
+    }
+
+    /// Why the producer holds its records instead of sending them; `None` while the stream can be written to, as far
+    /// as the producer knows.
+    #[must_use]
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
     }
 
     /// Why the last request failed, if it failed as a whole; `None` once one was answered.

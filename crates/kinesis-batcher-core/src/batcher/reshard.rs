@@ -23,13 +23,14 @@ use super::{Batcher, Phase};
 /// Whether the caller was told that its map is out of date, and when it may be told again.
 #[derive(Debug)]
 pub(super) struct Staleness {
+    asked_at: Option<Timestamp>,
     quiet_until: Timestamp,
     wait: Duration,
 }
 
 impl Staleness {
     pub(super) fn new() -> Self {
-        Self { quiet_until: Timestamp::ZERO, wait: WAIT_BASE }
+        Self { asked_at: None, quiet_until: Timestamp::ZERO, wait: WAIT_BASE }
     }
 
     /// Not to be told again before this.
@@ -41,10 +42,17 @@ impl Staleness {
     fn tell(&mut self, now: Timestamp) -> bool {
         let tell = self.quiet_until <= now;
         if tell {
+            self.asked_at = Some(now);
             self.quiet_until = now.after(self.wait);
             self.wait = (self.wait * 2).min(WAIT_CEILING);
         }
         tell
+    }
+
+    /// Ends the silence a second after it began.
+    fn shorten(&mut self) {
+        let quiet_until = self.asked_at.map_or(Timestamp::ZERO, |asked_at| asked_at.after(WAIT_BASE));
+        self.quiet_until = self.quiet_until.min(quiet_until);
     }
 
     /// A map that differs from the one before came in: whatever is stale now is news.
@@ -69,6 +77,7 @@ impl<T> Batcher<T> {
             return;
         }
         self.staleness.refreshed();
+        self.misrouted = 0;
         self.map_version += 1;
         let old_rates = self.rates();
         let old_map = core::mem::replace(&mut self.map, map);
@@ -125,6 +134,7 @@ impl<T> Batcher<T> {
         }
         self.requarantine();
         self.place_misplaced();
+        self.forget_what_is_explained();
         self.recount_aside();
     }
 
@@ -188,13 +198,8 @@ impl<T> Batcher<T> {
     fn divide_by_lane(&mut self, entry: Entry<T>) -> Vec<Entry<T>> {
         let history = History::of(&entry);
         let mut by_lane: BTreeMap<u32, Vec<(Record, Member<T>)>> = BTreeMap::new();
+        let single_lane = self.map.shards().is_empty();
         for (record, member) in dissolve(entry) {
-            if record.partition_key.is_empty() && !self.map.is_auto() {
-                let alone = Entry::new(record, member.tag, member.accepted_at, history.sequence);
-                self.fail(history.write_to(alone), &FailureReason::PartitionKeyMissing);
-                continue;
-            }
-            let single_lane = self.map.shards().is_empty() && !self.map.is_auto();
             // Where shards are not known, every record goes by itself: no two can be said to share one.
             let group = if single_lane { by_lane.len() as u32 } else { self.lane_of(record.hash_key) };
             by_lane.entry(group).or_default().push((record, member));
@@ -226,11 +231,7 @@ impl<T> Batcher<T> {
         if matches!(entry.content, Content::Record(_)) {
             return true;
         }
-        if self.map.shards().is_empty() {
-            // Only streams that spread records themselves take aggregates of any keys, and those have no outer key.
-            return self.map.is_auto() && entry.partition_key.is_empty();
-        }
-        !entry.partition_key.is_empty() && all_belong(entry, |key| self.lane_of(key) == lane)
+        !self.map.shards().is_empty() && all_belong(entry, |key| self.lane_of(key) == lane)
     }
 
     /// Divides what is under suspicion by the present map.
@@ -244,7 +245,7 @@ impl<T> Batcher<T> {
             }
         }
         let whole = |entry: &Entry<T>| self.is_of_lane(entry, self.lane_of(entry.hash_key));
-        if self.map.is_auto() || self.quarantine.entries().all(whole) {
+        if self.quarantine.entries().all(whole) {
             return;
         }
         let time_to_live = self.config.time_to_live();
@@ -265,6 +266,12 @@ impl<T> Batcher<T> {
         }
     }
 
+    /// Asks for a new map at once, or a second after one was asked for last.
+    pub(super) fn urge_a_map(&mut self) {
+        self.staleness.shorten();
+        self.ask_for_a_map();
+    }
+
     /// Asks for a new map, unless one was asked for just now.
     pub(super) fn ask_for_a_map(&mut self) {
         if self.phase < Phase::Drained && self.staleness.tell(self.now) {
@@ -282,11 +289,10 @@ impl<T> Batcher<T> {
         })
     }
 
-    /// Why the stream of the present map takes an entry no longer, if it does not. A member of an aggregate that lacks
-    /// a key is not looked for; it is found when the aggregate is divided.
+    /// Why the stream of the present map takes an entry no longer, if it does not.
     fn refusal(&self) -> impl Fn(&Entry<T>) -> Option<FailureReason> + use<T> {
         let bytes_max = self.map.record_bytes_max();
-        let key_needed = !self.map.is_auto();
+        let key_needed = !self.map.is_auto() && !self.map.is_unknown();
         let order_impossible = self.is_order_impossible();
         move |entry: &Entry<T>| {
             if entry.bytes() > bytes_max {

@@ -7,10 +7,11 @@ use core::slice;
 use crate::adaptive::Verdict;
 use crate::aggregate::tell;
 use crate::answered::{Answered, Delivered, Digest, measure};
-use crate::entry::{Entry, EntryId};
+use crate::entry::{Content, Entry, EntryId};
 use crate::error_code::{ErrorClass, ServiceError};
 use crate::event::{Event, FailureReason};
 use crate::histograms::Histograms;
+use crate::hold::Hold;
 use crate::lane::LaneState;
 use crate::request::{Request, Run};
 use crate::response::{RecordOutcome, RequestError, Response};
@@ -64,8 +65,7 @@ impl<T> Batcher<T> {
     /// Every record is where it belongs: what is to be done is done for all records of a shard at once.
     fn settle_stored(&mut self, request: Request<T>, response: Response, digest: &Digest) -> Delivered<T> {
         self.stats.requests_answered += 1;
-        self.gate.answered(self.now, request.sent_at);
-        self.last_error = None;
+        self.answered(request.sent_at);
         let Request { entries, mut runs, sent_at, map_version, .. } = request;
         if self.order.unit == Unit::Key {
             for entry in &entries {
@@ -94,8 +94,14 @@ impl<T> Batcher<T> {
     /// The service answered record by record.
     fn settle_each(&mut self, request: Request<T>, response: Response) {
         self.stats.requests_answered += 1;
-        self.gate.answered(self.now, request.sent_at);
-        self.last_error = None;
+        match response.outcomes.iter().find_map(account_error).filter(|_| !stores_any(&response)) {
+            Some(error) => {
+                self.gate.refused(self.now, request.sent_at, &mut self.rng);
+                self.last_error = Some(error.clone());
+                self.begin_hold(error);
+            }
+            None => self.answered(request.sent_at),
+        }
         let Request { mut entries, runs, sent_at, map_version, .. } = request;
         let mut settled = entries.drain(..).zip(response.outcomes);
         for &run in &runs {
@@ -138,9 +144,14 @@ impl<T> Batcher<T> {
             }
         };
         match error.code().class() {
-            ErrorClass::Permanent => self.fail(entry, &FailureReason::Permanent(error)),
+            ErrorClass::Account if self.config.fail_fast() => {
+                self.fail(entry, &FailureReason::Permanent(error));
+            }
             ErrorClass::Rejected => self.fail(entry, &FailureReason::Rejected(error)),
             class => {
+                if matches!(class, ErrorClass::Account | ErrorClass::Credentials) {
+                    entry.attempts -= 1;
+                }
                 if class == ErrorClass::Throttled {
                     verdict.counts.throttled += 1;
                     verdict.counts.bytes += entry.bytes() as u64;
@@ -192,36 +203,113 @@ impl<T> Batcher<T> {
         self.config.adaptive_rates() && (self.map.is_auto() || !self.map.shards().is_empty())
     }
 
+    /// The service answered a request that was sent at `sent_at`: the stream can be written to.
+    fn answered(&mut self, sent_at: Timestamp) {
+        self.gate.answered(self.now, sent_at);
+        self.last_error = None;
+        if self.hold.take().is_some() {
+            // The stream may have been created again meanwhile, with other shards.
+            self.ask_for_a_map();
+        }
+    }
+
+    /// The stream cannot be written to for this reason. The gate says when the next probe may go.
+    fn begin_hold(&mut self, error: ServiceError) {
+        self.stats.holds += u64::from(self.hold.is_none());
+        let since = self.hold.as_ref().map_or(self.now, |hold| hold.since);
+        self.hold = Some(Hold { error, since, next_probe_at: self.gate.closed_until() });
+    }
+
+    /// Whether records fail for this error of a request that was sent at `sent_at`, because failing fast was asked for.
+    fn fails_fast(&self, error: &RequestError, sent_at: Timestamp) -> bool {
+        self.config.fail_fast()
+            && match error.class() {
+                ErrorClass::Account => true,
+                // The transport had no chance to get other credentials before a request that was sent earlier.
+                ErrorClass::Credentials => self.hold.as_ref().is_some_and(|hold| hold.since < sent_at),
+                _ => false,
+            }
+    }
+
     /// The request as a whole came to nothing.
     fn settle_failed(&mut self, request: Request<T>, error: &RequestError) {
+        let fails_fast = self.fails_fast(error, request.sent_at);
         let counter = match error.class() {
             ErrorClass::Throttled => &mut self.stats.requests_throttled,
-            ErrorClass::Transient | ErrorClass::CredentialsExpired => &mut self.stats.requests_transient,
+            ErrorClass::Transient => &mut self.stats.requests_transient,
+            ErrorClass::Credentials => &mut self.stats.requests_credentials,
+            ErrorClass::Account => &mut self.stats.requests_account,
+            ErrorClass::TooLarge => &mut self.stats.requests_too_large,
             ErrorClass::Rejected => &mut self.stats.requests_rejected,
-            ErrorClass::Permanent => &mut self.stats.requests_permanent,
         };
         *counter += 1;
-        self.stats.requests_credentials_expired += u64::from(error.class() == ErrorClass::CredentialsExpired);
-        self.last_error = Some(error.error().clone());
         match error.class() {
-            ErrorClass::Rejected | ErrorClass::Permanent => self.gate.answered(self.now, request.sent_at),
-            _ => self.gate.failed(self.now, request.sent_at, &mut self.rng),
+            ErrorClass::Rejected | ErrorClass::TooLarge => self.answered(request.sent_at),
+            ErrorClass::Credentials | ErrorClass::Account => {
+                self.gate.refused(self.now, request.sent_at, &mut self.rng);
+                self.begin_hold(error.error().clone());
+            }
+            ErrorClass::Throttled | ErrorClass::Transient => {
+                self.gate.failed(self.now, request.sent_at, &mut self.rng);
+                if let Some(hold) = &mut self.hold {
+                    hold.next_probe_at = self.gate.closed_until();
+                }
+            }
         }
-        let Request { mut entries, runs, sent_at, map_version, .. } = request;
+        self.last_error = Some(error.error().clone());
+        let Request { mut entries, runs, bytes, sent_at, map_version, .. } = request;
         if !error.is_outcome_unknown() {
             self.give_back_limits(&entries, &runs, sent_at);
         }
         match error.class() {
             ErrorClass::Rejected => self.quarantine(&mut entries, &runs, map_version, error.error()),
-            ErrorClass::Permanent => self.end_each(&mut entries, &runs, map_version, |batcher, entry, _| {
-                batcher.fail(entry, &FailureReason::Permanent(error.error().clone()));
-            }),
+            ErrorClass::TooLarge => self.divide_request(&mut entries, &runs, bytes, map_version, error.error()),
             _ => self.end_each(&mut entries, &runs, map_version, |batcher, mut entry, again| {
                 entry.possible_duplicate |= error.is_outcome_unknown();
-                batcher.try_again(entry, error.error(), again);
+                entry.attempts -= u32::from(!error.is_attempt());
+                if fails_fast {
+                    batcher.fail(entry, &FailureReason::Permanent(error.error().clone()));
+                } else {
+                    batcher.try_again(entry, error.error(), again);
+                }
             }),
         }
         self.recycle(entries, runs);
+    }
+
+    /// A request with so many bytes is too large for the service or for a proxy before it: its records are sent again
+    /// in requests of half the size at most. What is alone and cannot be divided is at fault.
+    fn divide_request(
+        &mut self,
+        entries: &mut Vec<Entry<T>>,
+        runs: &[Run],
+        bytes: usize,
+        map_version: u64,
+        error: &ServiceError,
+    ) {
+        let can_be_divided =
+            entries.len() > 1 || entries.iter().any(|entry| matches!(entry.content, Content::Aggregate(_)));
+        if can_be_divided {
+            self.request_bytes_max = self.request_bytes_max.min((bytes / 2).max(1));
+        }
+        let mut too_large = Vec::new();
+        self.end_each(entries, runs, map_version, |batcher, mut entry, again| {
+            entry.attempts -= 1;
+            if !can_be_divided {
+                batcher.fail(entry, &FailureReason::Rejected(error.clone()));
+            } else if entry.bytes() > batcher.request_bytes_max && matches!(entry.content, Content::Aggregate(_)) {
+                batcher.try_again(entry, error, &mut too_large);
+            } else {
+                batcher.try_again(entry, error, again);
+            }
+        });
+        let parts = too_large.into_iter().flat_map(|id| {
+            let entry = self.pool.remove(id);
+            self.divide(entry, |_, _| true).0
+        });
+        let parts: Vec<Entry<T>> = parts.collect();
+        let ids: Vec<EntryId> = parts.into_iter().map(|entry| self.pool.insert(entry)).collect();
+        self.route(&ids);
     }
 
     /// Ends the flight of each record in the same way, and puts back what is to be sent again.
@@ -372,6 +460,16 @@ impl<T> Batcher<T> {
             }
         }
     }
+}
+
+/// The error of a record that is about the account and not about the record.
+fn account_error(outcome: &RecordOutcome) -> Option<ServiceError> {
+    let RecordOutcome::Failed(error) = outcome else { return None };
+    matches!(error.code().class(), ErrorClass::Account | ErrorClass::Credentials).then(|| error.clone())
+}
+
+fn stores_any(response: &Response) -> bool {
+    response.outcomes.iter().any(|outcome| matches!(outcome, RecordOutcome::Stored { .. }))
 }
 
 /// What a response says of one lane.

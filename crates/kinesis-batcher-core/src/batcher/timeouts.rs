@@ -19,8 +19,8 @@ impl<T> Batcher<T> {
         self.expire_quarantined();
         if !self.misplaced.is_empty() {
             self.give_up_on_maps();
-            self.ask_again_for_a_map();
         }
+        self.ask_again_for_a_map();
         self.give_turns();
     }
 
@@ -46,15 +46,16 @@ impl<T> Batcher<T> {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        let map = self.next_map_request().into_iter().chain(self.next_to_give_up_on_maps());
+        let map = map.min().map(|at| (at, DeadlineReason::ShardMap));
         if self.buffer.held().records == self.stats.records_in_flight {
-            return None;
+            return map.map(|(at, reason)| Deadline { at, reason });
         }
         let expiry =
             self.expiries.peek().map(|Reverse((at, _))| *at).into_iter().chain(self.quarantine.expires_at());
         let expiry = expiry.min().filter(|&at| at < Timestamp::MAX).map(|at| (at, DeadlineReason::Expiry));
-        let send = self.gate.has_slot().then(|| self.next_chance_to_send()).flatten();
-        let map = self.next_map_request().into_iter().chain(self.next_to_give_up_on_maps());
-        let map = map.min().map(|at| (at, DeadlineReason::ShardMap));
+        let may_send = self.gate.has_slot() && !self.map.is_unknown();
+        let send = may_send.then(|| self.next_chance_to_send()).flatten();
         let (at, reason) = expiry.into_iter().chain(send).chain(map).min_by_key(|&(at, _)| at)?;
         Some(Deadline { at, reason })
     }

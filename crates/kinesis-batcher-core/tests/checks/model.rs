@@ -53,7 +53,7 @@ pub struct Model {
     held: BTreeMap<u64, (Timestamp, Record)>,
     ended: BTreeSet<u64>,
     attempts: BTreeMap<u64, u32>,
-    rejected: BTreeMap<u64, u32>,
+    uncounted: BTreeMap<u64, u32>,
     /// Each tag's hash key.
     keys: BTreeMap<u64, HashKey>,
     /// What the service has stored, in the order of its first copies.
@@ -81,7 +81,7 @@ impl Model {
             held: BTreeMap::new(),
             ended: BTreeSet::new(),
             attempts: BTreeMap::new(),
-            rejected: BTreeMap::new(),
+            uncounted: BTreeMap::new(),
             keys: BTreeMap::new(),
             stored: vec![],
             copies: BTreeMap::new(),
@@ -182,11 +182,19 @@ impl Model {
             Answer::Exactly(outcomes) => Ok(Response::new(outcomes.clone())),
             Answer::Error(error) => Err(error.clone()),
         };
-        let is_rejected = |error: &RequestError| error.class() == ErrorClass::Rejected;
-        if outcome.as_ref().is_err_and(is_rejected) && request.len() > 1 {
-            // The service looked at the request and not at each record: the attempt does not count.
+        if outcome.as_ref().is_err_and(|error| !is_attempt(error)) {
             for tag in tags {
-                *self.rejected.entry(tag).or_default() += 1;
+                *self.uncounted.entry(tag).or_default() += 1;
+            }
+        } else if let Ok(response) = &outcome
+            && response.outcomes.len() == request.len()
+        {
+            for (record, outcome) in request.records().zip(&response.outcomes) {
+                if matches!(outcome, RecordOutcome::Failed(error) if is_of_the_account(error.code().class())) {
+                    for tag in tags_of(record.data()) {
+                        *self.uncounted.entry(tag).or_default() += 1;
+                    }
+                }
             }
         }
         self.store(&request, &outcome, which as u64);
@@ -346,7 +354,6 @@ impl Model {
             );
             if let (Decoded::Aggregate(aggregate), Some(outer)) =
                 (decode(record.data()), record.explicit_hash_key())
-                && !self.batcher.shard_map().is_auto()
             {
                 let map = self.batcher.shard_map();
                 let shard =
@@ -371,7 +378,7 @@ impl Model {
             }
             let sent = self.attempts.entry(tag).or_default();
             *sent += 1;
-            let counted = *sent - self.rejected.get(&tag).copied().unwrap_or_default();
+            let counted = *sent - self.uncounted.get(&tag).copied().unwrap_or_default();
             assert!(
                 self.config.attempts_max().is_none_or(|max| counted <= max),
                 "I8: record {tag} went {counted} times"
@@ -482,4 +489,15 @@ fn tags_of(data: &[u8]) -> Vec<u64> {
 
 fn tag_of(data: &[u8]) -> u64 {
     u64::from_be_bytes(data[..8].try_into().expect("data starts with the tag"))
+}
+
+/// Whether a request may have reached a shard.
+fn is_attempt(error: &RequestError) -> bool {
+    let class = error.class();
+    let never_sent = ["NotSent", "NoCredentials"].contains(&error.error().code().as_str());
+    !never_sent && !is_of_the_account(class) && class != ErrorClass::Rejected && class != ErrorClass::TooLarge
+}
+
+fn is_of_the_account(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Account | ErrorClass::Credentials)
 }
