@@ -71,7 +71,7 @@ impl AwsTransport {
     pub async fn describe_stream(&self) -> Result<StreamDescription, ConnectError> {
         let result = self.describer().describe(Duration::ZERO).await;
         if let Err(ConnectError::CredentialsRefused { error }) = &result
-            && error.code().class() == ErrorClass::CredentialsExpired
+            && error.code().class() == ErrorClass::Credentials
         {
             self.client.forget_credentials();
         }
@@ -107,7 +107,7 @@ impl Transport for AwsTransport {
         Box::pin(async move {
             let result = put_records(&self.client, self.wire, &self.target.stream, request).await;
             if let Err(error) = &result
-                && error.class() == ErrorClass::CredentialsExpired
+                && error.class() == ErrorClass::Credentials
             {
                 self.client.forget_credentials();
             }

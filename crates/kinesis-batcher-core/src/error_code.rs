@@ -142,9 +142,10 @@ impl ErrorCode {
             | "TooManyRequestsException"
             | "SlowDown"
             | "KMSThrottlingException" => ErrorClass::Throttled,
-            "ValidationException" | "ValidationError" | "InvalidArgumentException" | "SerializationException" => {
-                ErrorClass::Rejected
-            }
+            "ValidationException"
+            | "ValidationError"
+            | "InvalidArgumentException"
+            | "SerializationException" => ErrorClass::Rejected,
             "ExpiredTokenException"
             | "ExpiredToken"
             | "RequestExpired"

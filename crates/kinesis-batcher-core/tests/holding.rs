@@ -55,7 +55,9 @@ fn a_stream_that_is_away_for_a_minute_loses_nothing_and_its_return_is_noticed_wi
         assert!(world.batcher.hold().is_none() && world.stats().holds == 1);
         let last = world.delivered.values().map(|(at, _)| *at).max().unwrap();
         assert!(last <= back.after(millis(3_000)), "{code}: the last record came at {last:?}");
-        assert!(world.delivered.values().all(|(_, receipt)| receipt.attempts == 1 && !receipt.possible_duplicate));
+        assert!(
+            world.delivered.values().all(|(_, receipt)| receipt.attempts == 1 && !receipt.possible_duplicate)
+        );
     }
 }
 
@@ -179,9 +181,11 @@ fn requests_that_reach_no_shard_are_no_attempts() {
     ] {
         let mut world = World::new(Config::builder().attempts_max(2).build().unwrap(), 1);
         let reply = not_counted.clone();
-        world.service(move |arrival, map| {
-            if arrival.number < 10 { Err(reply.clone()) } else { store_all(arrival, map) }
-        });
+        world.service(
+            move |arrival, map| {
+                if arrival.number < 10 { Err(reply.clone()) } else { store_all(arrival, map) }
+            },
+        );
         world.push(0, "k", 10).unwrap();
         world.run_until_done();
         assert_eq!(world.delivered[&0].1.attempts, 1, "{not_counted}");
@@ -194,9 +198,11 @@ fn requests_that_reach_no_shard_are_no_attempts() {
 fn a_request_that_is_too_large_is_divided_and_later_ones_are_smaller() {
     for limit in [20_000, 700] {
         let mut world = World::new(Config::builder().attempts_max(1).build().unwrap(), 8);
-        world.service(move |arrival, map| {
-            if arrival.bytes > limit { error(413, "") } else { store_all(arrival, map) }
-        });
+        world.service(
+            move |arrival, map| {
+                if arrival.bytes > limit { error(413, "") } else { store_all(arrival, map) }
+            },
+        );
         for tag in 0..2_000 {
             world.push(tag, &format!("k{tag}"), 500).unwrap();
         }
@@ -217,9 +223,11 @@ fn a_request_that_is_too_large_is_divided_and_later_ones_are_smaller() {
 #[test]
 fn a_record_that_is_too_large_alone_fails_and_harms_no_other() {
     let mut world = World::new(Config::default(), 2);
-    world.service(|arrival, map| {
-        if arrival.bytes > 20_000 { error(413, "") } else { store_all(arrival, map) }
-    });
+    world.service(
+        |arrival, map| {
+            if arrival.bytes > 20_000 { error(413, "") } else { store_all(arrival, map) }
+        },
+    );
     for tag in 0..100 {
         world.push(tag, &format!("k{tag}"), if tag == 50 { 30_000 } else { 1_000 }).unwrap();
     }
@@ -240,8 +248,12 @@ fn an_aggregate_that_is_too_large_is_divided() {
                 entries = request.len();
             });
             let bytes = *sizes.last().unwrap();
-            let stored = RecordOutcome::Stored { shard_id: "shardId-000000000000".into(), sequence_number: "1".into() };
-            let reply = if bytes > 10_000 { error(413, "") } else { Ok(Response::new(vec![stored; entries])) };
+            let stored = RecordOutcome::Stored {
+                shard_id: "shardId-000000000000".into(),
+                sequence_number: "1".into(),
+            };
+            let reply =
+                if bytes > 10_000 { error(413, "") } else { Ok(Response::new(vec![stored; entries])) };
             world.answer(reply);
         }
     };
@@ -294,7 +306,8 @@ fn a_run_of_misrouted_records_has_the_map_asked_for_a_second_after_the_last_time
     let mut world = World::new(Config::default(), 4);
     // A stream that distributes records itself: every record lands in the first shard.
     world.service(|arrival, _| {
-        let stored = RecordOutcome::Stored { shard_id: "shardId-000000000000".into(), sequence_number: "1".into() };
+        let stored =
+            RecordOutcome::Stored { shard_id: "shardId-000000000000".into(), sequence_number: "1".into() };
         Ok(Response::new(vec![stored; arrival.records.len()]))
     });
     let mut asked_at: Vec<Timestamp> = vec![];

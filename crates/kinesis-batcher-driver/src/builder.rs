@@ -65,7 +65,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// Starts a producer for a stream whose shards are known already.
+    /// Starts a producer for a stream whose shards are known already, or with [`ShardMap::unknown`]: such a producer
+    /// buffers records and sends none until the transport has described the stream, which it is asked for at once.
     pub fn start(
         self,
         runtime: Arc<dyn Runtime>,
@@ -76,6 +77,7 @@ impl ProducerBuilder {
         let shared = Arc::new(shared);
         // The handle first: should the runtime be gone, the guards of its tasks find a producer to stop.
         let producer = Producer::new(Arc::clone(&shared));
+        shared.change(|state, _, effects| state.note_aggregation(effects));
         let guard = || TaskGuard::new(Arc::clone(&shared));
         shared.runtime.spawn(Box::pin(timer_task::run(guard())));
         shared.runtime.spawn(Box::pin(refresh_task::run(guard(), self.refresh_interval)));

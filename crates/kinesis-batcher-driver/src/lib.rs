@@ -107,9 +107,9 @@ pub use futures_core::future::BoxFuture;
 #[doc(no_inline)]
 pub use kinesis_batcher_core::{
     AlreadyAggregated, Bytes, Config, ConfigBuilder, ConfigError, ErrorClass, ErrorCode, Failure,
-    FailureReason, HashKey, Histogram, Histograms, Ordering, PartitionKey, PushErrorReason, Receipt, Record,
-    RecordError, RecordOutcome, RequestError, RequestRecord, Response, SequenceNumber, ServiceError, Shard,
-    ShardId, ShardLimit, ShardMap, ShardMapError, ShardStats, Stats, Timestamp,
+    FailureReason, HashKey, Histogram, Histograms, Hold, Ordering, PartitionKey, PushErrorReason, Receipt,
+    Record, RecordError, RecordOutcome, RequestError, RequestRecord, Response, SequenceNumber, ServiceError,
+    Shard, ShardId, ShardLimit, ShardMap, ShardMapError, ShardStats, Stats, Timestamp,
 };
 pub use observer::Observer;
 pub use producer::Producer;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Config, Record, ShardStats, Stats};
+use kinesis_batcher_core::{Config, Hold, Record, ShardStats, Stats};
 
 use crate::builder::ProducerBuilder;
 use crate::close::Close;
@@ -165,6 +165,13 @@ impl Producer {
     #[must_use]
     pub fn shard_stats(&self) -> Vec<ShardStats> {
         self.shared().lock().batcher.shard_stats().collect()
+    }
+
+    /// Why the producer holds its records instead of sending them: the stream is missing, a permission or a key was
+    /// withdrawn, the credentials are refused. `None` while the stream can be written to, as far as the producer knows.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        self.shared().lock().batcher.hold().cloned()
     }
 
     /// All figures at one moment, for metrics: those of [`stats`](Self::stats) and [`shard_stats`](Self::shard_stats), and

@@ -20,7 +20,7 @@ pub(crate) async fn run(guard: TaskGuard, interval: Option<Duration>) {
             Ok(map) => {
                 refresh.succeeded(guard.shared());
                 tracing::debug!(open_shards = map.open_shards(), "shard map refreshed");
-                guard.shared().change(|state, now, _| state.handle_shard_map(now, map));
+                guard.shared().change(|state, now, effects| state.handle_shard_map(now, map, effects));
             }
             Err(error) => {
                 let wait = refresh.failed(guard.shared());

@@ -1,6 +1,6 @@
 //! All figures at one moment.
 
-use kinesis_batcher_core::{Histograms, ServiceError, ShardStats, Stats, Timestamp};
+use kinesis_batcher_core::{Histograms, Hold, ServiceError, ShardStats, Stats, Timestamp};
 
 /// What a producer has done and holds, from [`Producer::snapshot`](crate::Producer::snapshot). All of it was read under
 /// one hold of the lock, so that the figures belong together.
@@ -17,6 +17,9 @@ pub struct Snapshot {
     pub shards: Vec<ShardStats>,
     /// How fresh the map of shards is.
     pub shard_map: ShardMapStatus,
+    /// Why the producer holds its records instead of sending them; `None` while the stream can be written to, as far
+    /// as the producer knows.
+    pub hold: Option<Hold>,
     /// Why the last request failed, if it failed as a whole; `None` once one was answered.
     pub last_error: Option<ServiceError>,
     /// No more records are taken.

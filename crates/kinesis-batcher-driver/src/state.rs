@@ -124,15 +124,23 @@ impl State {
         }
         let throttled_before = self.batcher.stats().records_throttled;
         effects.delivered = self.batcher.handle_answer(now, answered);
+        effects.troubles.extend(self.troubles.hold(now, self.batcher.hold()));
         let throttled = self.batcher.stats().records_throttled - throttled_before;
         effects.troubles.extend(self.troubles.throttled(now, throttled));
     }
 
-    pub(crate) fn handle_shard_map(&mut self, now: Timestamp, map: ShardMap) {
+    /// Whether aggregation is suspended, for the log.
+    pub(crate) fn note_aggregation(&mut self, effects: &mut Effects) {
+        let suspended = self.batcher.stats().aggregation_suspended;
+        effects.troubles.extend(self.troubles.aggregation(suspended));
+    }
+
+    pub(crate) fn handle_shard_map(&mut self, now: Timestamp, map: ShardMap, effects: &mut Effects) {
         self.map_is_stale = false;
         self.shard_map.refreshes_succeeded += 1;
         self.shard_map.refreshed_at = now;
         self.batcher.handle_shard_map(now, map);
+        self.note_aggregation(effects);
         self.waiters.reshard(self.batcher.shard_map());
         // Shares of the buffer and record limits may have changed for the better.
         self.has_room = true;
@@ -150,6 +158,7 @@ impl State {
             histograms: self.batcher.histograms(),
             shards: self.batcher.shard_stats().collect(),
             shard_map: ShardMapStatus { is_stale: self.map_is_stale, ..self.shard_map },
+            hold: self.batcher.hold().cloned(),
             last_error: self.batcher.last_error().cloned(),
             is_closed: self.batcher.is_closed(),
         }

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use kinesis_batcher_core::{ErrorCode, FailureReason, RequestError, ServiceError, Timestamp};
+use kinesis_batcher_core::{
+    ErrorClass, ErrorCode, FailureReason, Hold, RequestError, ServiceError, Timestamp,
+};
 
 /// Keeps each kind of trouble to a line a second, which counts what happened since the line before.
 ///
-/// Codes are told, messages are not: the service repeats keys in some of its messages.
+/// A message is logged where it comes from the transport, or says why the stream cannot be written to. The service
+/// repeats keys in others.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
+    held: Quota,
+    /// The code of the hold that was logged last, and since when it lasts.
+    hold: Option<(ErrorCode, Timestamp)>,
+    aggregation_suspended: bool,
     throttled: Quota,
     request_failed: Quota,
     record_failed: Quota,
@@ -18,7 +25,11 @@ pub(crate) struct Troubles {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     Throttled { records: u64 },
-    RequestFailed { requests: u64, code: ErrorCode, outcome_unknown: bool },
+    RequestFailed { requests: u64, error: ServiceError, is_local: bool, outcome_unknown: bool },
+    Held { error: ServiceError },
+    Resumed { after: Duration },
+    AggregationSuspended,
+    AggregationResumed,
     RecordFailed { records: u64, reason: &'static str, code: Option<ErrorCode> },
 }
 
@@ -29,11 +40,42 @@ impl Troubles {
         Some(Trouble::Throttled { records })
     }
 
-    /// A whole request came to nothing.
+    /// A whole request failed. One that begins or continues a hold is logged with the hold.
     pub(crate) fn request_failed(&mut self, now: Timestamp, error: &RequestError) -> Option<Trouble> {
+        if matches!(error.class(), ErrorClass::Account | ErrorClass::Credentials) {
+            return None;
+        }
         let requests = self.request_failed.spend(now, 1)?;
-        let (code, outcome_unknown) = (error.error().code().clone(), error.is_outcome_unknown());
-        Some(Trouble::RequestFailed { requests, code, outcome_unknown })
+        Some(Trouble::RequestFailed {
+            requests,
+            error: error.error().clone(),
+            is_local: ["NotSent", "OutcomeUnknown"].contains(&error.error().code().as_str()),
+            outcome_unknown: error.is_outcome_unknown(),
+        })
+    }
+
+    /// The producer holds its records for this reason, or does not. Each hold is one line, and its end another.
+    pub(crate) fn hold(&mut self, now: Timestamp, hold: Option<&Hold>) -> Option<Trouble> {
+        match (hold, &self.hold) {
+            (Some(hold), Some((code, _))) if hold.error.code() == code => None,
+            (Some(hold), _) => {
+                self.held.spend(now, 1)?;
+                self.hold = Some((hold.error.code().clone(), hold.since));
+                Some(Trouble::Held { error: hold.error.clone() })
+            }
+            (None, _) => {
+                let (_, since) = self.hold.take()?;
+                Some(Trouble::Resumed { after: now.since(since) })
+            }
+        }
+    }
+
+    /// Whether aggregation was asked for and is off because of the stream's record distribution.
+    pub(crate) fn aggregation(&mut self, suspended: bool) -> Option<Trouble> {
+        if std::mem::replace(&mut self.aggregation_suspended, suspended) == suspended {
+            return None;
+        }
+        Some(if suspended { Trouble::AggregationSuspended } else { Trouble::AggregationResumed })
     }
 
     /// A record was given up.
@@ -51,8 +93,30 @@ impl Trouble {
             Self::Throttled { records } => {
                 tracing::warn!(records, "shards throttle; the records are sent again, more slowly");
             }
-            Self::RequestFailed { requests, code, outcome_unknown } => {
-                tracing::warn!(requests, %code, outcome_unknown, "requests fail");
+            Self::RequestFailed { requests, error, is_local, outcome_unknown } => {
+                let (code, request_id) = (error.code(), error.request_id());
+                let message = if is_local { error.message() } else { "" };
+                tracing::warn!(requests, %code, error = message, request_id, outcome_unknown, "requests fail");
+            }
+            Self::Held { error } => {
+                let (code, request_id) = (error.code(), error.request_id());
+                tracing::warn!(
+                    %code,
+                    error = error.message(),
+                    request_id,
+                    "the stream cannot be written to; records are held until it can"
+                );
+            }
+            Self::Resumed { after } => {
+                tracing::info!(?after, "the stream can be written to again");
+            }
+            Self::AggregationSuspended => {
+                tracing::warn!(
+                    "the stream has AUTO record distribution, where consumers drop aggregates; aggregation is off"
+                );
+            }
+            Self::AggregationResumed => {
+                tracing::info!("the stream distributes records by partition key; aggregation is on");
             }
             Self::RecordFailed { records, reason, code: Some(code) } => {
                 tracing::warn!(records, reason, %code, "records are given up");
@@ -116,5 +180,14 @@ mod tests {
         let error = RequestError::refused(500, ServiceError::from_code("InternalFailure"));
         assert!(troubles.request_failed(at(999), &error).is_some(), "kinds do not silence each other");
         assert_eq!(troubles.throttled(at(1_000), 1), Some(Trouble::Throttled { records: 8 }));
+    }
+
+    #[test]
+    fn aggregation_is_logged_when_it_changes() {
+        let mut troubles = Troubles::default();
+        assert_eq!(troubles.aggregation(false), None);
+        assert_eq!(troubles.aggregation(true), Some(Trouble::AggregationSuspended));
+        assert_eq!(troubles.aggregation(true), None);
+        assert_eq!(troubles.aggregation(false), Some(Trouble::AggregationResumed));
     }
 }

@@ -213,10 +213,11 @@ pub(crate) static FAMILIES: &[Family] = &[
             vec![
                 ("answered", stats.requests_answered),
                 ("throttled", stats.requests_throttled),
-                ("transient", stats.requests_transient - stats.requests_credentials_expired),
-                ("credentials_expired", stats.requests_credentials_expired),
+                ("transient", stats.requests_transient),
+                ("credentials", stats.requests_credentials),
+                ("account", stats.requests_account),
+                ("too_large", stats.requests_too_large),
                 ("rejected", stats.requests_rejected),
-                ("permanent", stats.requests_permanent),
             ]
         }),
     },

@@ -175,9 +175,10 @@ async fn a_poison_record_fails_alone() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_good_fails_the_records_at_once() {
+async fn with_fail_fast_an_account_level_error_fails_the_records_at_once() {
     let kinesis = hostile();
-    let producer = producer(&kinesis).await;
+    let config = eager().fail_fast(true).build().unwrap();
+    let producer = builder(&kinesis.endpoint_url(), STREAM).config(config).connect().await.unwrap();
     for rejection in
         [Rejection::access_denied(), Rejection::resource_not_found(), Rejection::kms_access_denied()]
     {
@@ -187,7 +188,7 @@ async fn a_refusal_for_good_fails_the_records_at_once() {
         for outcome in outcomes.into_values() {
             let failure = outcome.unwrap_err().failure().clone();
             assert!(matches!(failure.reason, FailureReason::Permanent(_)), "{failure}");
-            assert_eq!((failure.attempts, failure.possibly_stored), (1, false));
+            assert_eq!((failure.attempts, failure.possibly_stored), (0, false));
         }
     }
 }

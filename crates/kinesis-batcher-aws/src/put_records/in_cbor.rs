@@ -65,7 +65,7 @@ fn may_be_for_the_encoding(error: &SdkError<PutRecordsError, HttpResponse>, is_t
                 "SerializationException" | "UnknownOperationException" | "UnsupportedMediaTypeException",
             ) => true,
             // An emulator that takes the body for something else misses fields in it.
-            Some(_) => is_trial && matches!(refusal.class(), ErrorClass::Rejected | ErrorClass::Permanent),
+            Some(_) => is_trial && matches!(refusal.class(), ErrorClass::Rejected | ErrorClass::Account),
         },
         _ => false,
     }

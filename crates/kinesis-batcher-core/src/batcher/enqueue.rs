@@ -75,7 +75,8 @@ impl<T> Batcher<T> {
     /// An aggregate for records of one lane.
     pub(super) fn new_aggregate(&self) -> OpenAggregate<T> {
         let outer_key_bytes = OUTER_PARTITION_KEY.len();
-        let bytes_max = self.map.record_bytes_max().min(self.request_bytes_max).saturating_sub(outer_key_bytes);
+        let bytes_max =
+            self.map.record_bytes_max().min(self.request_bytes_max).saturating_sub(outer_key_bytes);
         let encoded_len_max = self.config.aggregate_bytes_max().min(bytes_max);
         let records_max = self.config.aggregate_records_max();
         OpenAggregate::new(encoded_len_max, records_max, self.lane_of_shard.len())

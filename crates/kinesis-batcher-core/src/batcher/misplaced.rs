@@ -123,7 +123,8 @@ impl<T> Batcher<T> {
         self.misrouted += 1;
         self.unexplained =
             Some(Unexplained { hash_key, stored_by: stored_by.clone(), map_version: self.map_version });
-        if self.misrouted.is_multiple_of(MISROUTED_RUN) && (self.misrouted / MISROUTED_RUN).is_power_of_two() {
+        if self.misrouted.is_multiple_of(MISROUTED_RUN) && (self.misrouted / MISROUTED_RUN).is_power_of_two()
+        {
             self.urge_a_map();
         } else {
             self.ask_for_a_map();

@@ -263,7 +263,9 @@ impl<T> Batcher<T> {
         }
         match error.class() {
             ErrorClass::Rejected => self.quarantine(&mut entries, &runs, map_version, error.error()),
-            ErrorClass::TooLarge => self.divide_request(&mut entries, &runs, bytes, map_version, error.error()),
+            ErrorClass::TooLarge => {
+                self.divide_request(&mut entries, &runs, bytes, map_version, error.error())
+            }
             _ => self.end_each(&mut entries, &runs, map_version, |batcher, mut entry, again| {
                 entry.possible_duplicate |= error.is_outcome_unknown();
                 entry.attempts -= u32::from(!error.is_attempt());
@@ -297,7 +299,9 @@ impl<T> Batcher<T> {
             entry.attempts -= 1;
             if !can_be_divided {
                 batcher.fail(entry, &FailureReason::Rejected(error.clone()));
-            } else if entry.bytes() > batcher.request_bytes_max && matches!(entry.content, Content::Aggregate(_)) {
+            } else if entry.bytes() > batcher.request_bytes_max
+                && matches!(entry.content, Content::Aggregate(_))
+            {
                 batcher.try_again(entry, error, &mut too_large);
             } else {
                 batcher.try_again(entry, error, again);

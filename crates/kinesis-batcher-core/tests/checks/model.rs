@@ -190,7 +190,8 @@ impl Model {
             && response.outcomes.len() == request.len()
         {
             for (record, outcome) in request.records().zip(&response.outcomes) {
-                if matches!(outcome, RecordOutcome::Failed(error) if is_of_the_account(error.code().class())) {
+                if matches!(outcome, RecordOutcome::Failed(error) if is_of_the_account(error.code().class()))
+                {
                     for tag in tags_of(record.data()) {
                         *self.uncounted.entry(tag).or_default() += 1;
                     }

@@ -49,7 +49,7 @@ fn a_throttled_record_is_sent_again_by_itself() {
 
 #[test]
 fn a_record_that_fails_comes_back_to_its_delivery_with_the_reason() {
-    let World { runtime, producer, transport } = world(eager());
+    let World { runtime, producer, transport } = world(eager().fail_fast(true));
     transport.answer(|_, _| {
         let error = ServiceError::new("AccessDeniedException", "no");
         Answer::Error(RequestError::refused(400, error)).after(MILLI)
@@ -57,6 +57,43 @@ fn a_record_that_fails_comes_back_to_its_delivery_with_the_reason() {
     let error = runtime.block_on(async { producer.send(record(1)).await.unwrap().await.unwrap_err() });
     assert!(matches!(error.failure().reason, FailureReason::Permanent(_)));
     assert_eq!(error.into_record(), record(1));
+}
+
+#[test]
+fn a_producer_says_why_it_holds_and_goes_on_by_itself() {
+    let World { runtime, producer, transport } = world(eager());
+    let clock = runtime.clone();
+    transport.answer(move |_, _| {
+        if clock.elapsed() < 60 * SECOND {
+            let error = ServiceError::new("AccessDeniedException", "no").with_request_id("d1");
+            Answer::Error(RequestError::refused(400, error)).after(MILLI)
+        } else {
+            Answer::Stored.after(MILLI)
+        }
+    });
+    runtime.block_on(async {
+        let deliveries = producer.send_all((0..5_000).map(record));
+        deliveries.await.unwrap();
+        runtime.sleep(30 * SECOND).await;
+        let hold = producer.hold().expect("it holds");
+        assert_eq!((hold.error.message(), hold.error.request_id()), ("no", Some("d1")));
+        assert_eq!(producer.snapshot().hold, Some(hold));
+        producer.flush().await.unwrap();
+    });
+    assert_eq!(transport.stored().len(), 5_000);
+    assert_eq!((producer.hold(), producer.stats().records_failed), (None, 0));
+    assert!(transport.requests() < 120, "{} requests in a minute", transport.requests());
+}
+
+#[test]
+fn a_producer_without_a_map_asks_for_one_and_then_sends() {
+    let runtime = TestRuntime::new();
+    let transport = Arc::new(MockTransport::new(&runtime, shards(4), |_, _| Answer::Stored.after(MILLI)));
+    let builder = Producer::builder().config(eager().build().unwrap());
+    let producer = builder.start(Arc::new(runtime.clone()), transport.clone(), ShardMap::unknown());
+    let receipt = runtime.block_on(async { producer.send(record(1)).await.unwrap().await });
+    assert_eq!(receipt.unwrap().attempts, 1);
+    assert_eq!(producer.stats().open_shards, 4);
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn waiting_senders_follow_a_reshard() {
         let mut second = Box::pin(producer.send(at(u128::MAX / 5)));
         assert!(futures::poll!(first.as_mut()).is_pending());
         assert!(futures::poll!(second.as_mut()).is_pending(), "both are in the first of four shards");
-        producer.shared().change(|state, now, _| state.handle_shard_map(now, shards(64)));
+        producer.shared().change(|state, now, effects| state.handle_shard_map(now, shards(64), effects));
         assert!(futures::poll!(first.as_mut()).is_pending());
         assert!(futures::poll!(second.as_mut()).is_ready(), "its new shard holds nothing");
     });

@@ -46,7 +46,7 @@ impl Verdict {
     fn of(class: ErrorClass, alone: bool) -> Self {
         match class {
             ErrorClass::Rejected if alone => Self::Rejected,
-            ErrorClass::Permanent => Self::Permanent,
+            ErrorClass::Account | ErrorClass::Credentials => Self::Permanent,
             _ => Self::None,
         }
     }
@@ -181,7 +181,7 @@ impl ReceiptsAreTrue {
             return Err(Breach::of_record(number, what));
         }
         state.check_mark(number, receipt.possible_duplicate, 1)?;
-        self.check_shard(scene, producer, number, receipt, &state)
+        self.check_shard(scene, producer, number, receipt)
     }
 
     /// Consumers drop what they find in an aggregate of a shard that does not own it.
@@ -191,13 +191,11 @@ impl ReceiptsAreTrue {
         producer: u32,
         number: u64,
         receipt: &Receipt,
-        state: &State,
     ) -> Result<(), Breach> {
         let known = self.ranges.of(producer).get(&receipt.shard_id);
         let (Some(&(first, last)), Some(facts)) = (known, scene.ledger.record(number)) else { return Ok(()) };
         let is_lost = receipt.sub_sequence_number.is_some() && !(first..=last).contains(&facts.hash_key);
-        // A shard that takes an aggregate again and again has the last word.
-        if is_lost && state.copies().count() <= MISPLACEMENTS_MAX {
+        if is_lost {
             let what =
                 format!("it is in an aggregate of {}, which does not own its hash key", receipt.shard_id);
             return Err(Breach::of_record(number, what));
@@ -260,6 +258,3 @@ impl State {
         }
     }
 }
-
-/// How often a batcher sends an aggregate again that a shard stored which does not own all of it.
-const MISPLACEMENTS_MAX: usize = 3;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{ErrorClass, Event, FailureReason, Timestamp};
+use kinesis_batcher_core::{ErrorClass, Event, FailureReason, RecordOutcome, RequestError, Timestamp};
 
 use super::per_producer::PerProducer;
 use super::turns::Turns;
@@ -77,9 +77,20 @@ impl Checker for AttemptsAndAge {
             }
             Observation::Answered { producer, request, outcome } => {
                 self.producers.of(producer).turns.answered(request);
-                // The service looked at the request and not at each record: such an attempt does not count.
-                let uncounted = request.request.len() > 1
-                    && outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::Rejected);
+                if let Ok(response) = outcome
+                    && response.outcomes.len() == request.request.len()
+                {
+                    for (index, outcome) in response.outcomes.iter().enumerate() {
+                        for &number in
+                            request.records.of_entry(index).iter().filter(|_| is_of_the_account(outcome))
+                        {
+                            if let Some(state) = self.records.get_mut(number) {
+                                state.attempts -= 1;
+                            }
+                        }
+                    }
+                }
+                let uncounted = outcome.as_ref().is_err_and(|error| !is_attempt(error));
                 for &number in request.records.all() {
                     if let Some(state) = self.records.get_mut(number) {
                         state.in_flight = false;
@@ -217,4 +228,15 @@ impl Producer {
 
 fn outlived(number: u64, now: Timestamp, state: &State) -> Breach {
     Breach::of_record(number, format!("it expired at {:?} and is still held at {now:?}", state.expires_at))
+}
+
+/// Whether a request that was refused may have reached a shard.
+fn is_attempt(error: &RequestError) -> bool {
+    let reaches = matches!(error.class(), ErrorClass::Throttled | ErrorClass::Transient);
+    reaches && error.error().code().as_str() != "NotSent"
+}
+
+fn is_of_the_account(outcome: &RecordOutcome) -> bool {
+    let RecordOutcome::Failed(error) = outcome else { return false };
+    matches!(error.code().class(), ErrorClass::Account | ErrorClass::Credentials)
 }

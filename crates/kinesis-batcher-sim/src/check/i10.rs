@@ -276,7 +276,9 @@ impl FreeShardsGo {
                     }
                 }
             }
-            Err(error) if error.class() == ErrorClass::Permanent => {}
+            Err(error) if matches!(error.class(), ErrorClass::Account | ErrorClass::Credentials) => {
+                producer.failing_until = scene.clock.after(PROBE_WAIT_MAX);
+            }
             _ => producer.failing_until = scene.clock.after(BACKOFF_MAX),
         }
     }
@@ -541,6 +543,7 @@ fn is_stored(reply: &EntryReply) -> bool {
 }
 
 /// The longest back-off of a shard, and of the whole.
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Waits are rounded up to a tick of about 8 ms, a few of which do no harm.
 const PATIENCE: Duration = Duration::from_millis(50);

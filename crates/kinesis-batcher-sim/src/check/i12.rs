@@ -57,9 +57,7 @@ impl Checker for FiguresAddUp {
                     Ok(response) if response.outcomes.len() == request.request.len() => counts.answered += 1,
                     Ok(_) => counts.transient += 1,
                     Err(error) => {
-                        let class = error.class();
-                        let again = class == ErrorClass::Transient || class == ErrorClass::CredentialsExpired;
-                        counts.transient += u64::from(again);
+                        counts.transient += u64::from(error.class() == ErrorClass::Transient);
                     }
                 }
             }
@@ -152,7 +150,9 @@ fn outcomes(stats: &Stats) -> u64 {
         + stats.requests_throttled
         + stats.requests_transient
         + stats.requests_rejected
-        + stats.requests_permanent
+        + stats.requests_credentials
+        + stats.requests_account
+        + stats.requests_too_large
         + stats.requests_in_flight
 }
 

@@ -20,9 +20,6 @@ impl Checker for AggregatesOfOneShard {
         let map = batcher.shard_map();
         for sent in request.sent().filter(|sent| sent.numbers.len() > 1) {
             let first = sent.numbers[0];
-            if map.is_auto() {
-                continue;
-            }
             if map.shards().is_empty() {
                 return Err(Breach::of_record(
                     first,

@@ -132,7 +132,7 @@ impl Producer {
                 self.requests = Streak::default();
                 self.each_answered(scene, sent_at, request, response);
             }
-            Err(error) if matches!(error.class(), ErrorClass::Rejected | ErrorClass::Permanent) => {
+            Err(error) if matches!(error.class(), ErrorClass::Rejected | ErrorClass::TooLarge) => {
                 self.requests = Streak::default();
             }
             _ => {
@@ -161,8 +161,7 @@ impl Producer {
             let Some((_, stored, failed)) = verdicts.last_mut() else { continue };
             match outcome {
                 RecordOutcome::Stored { .. } => *stored = true,
-                RecordOutcome::Failed(error)
-                    if matches!(error.code().class(), ErrorClass::Rejected | ErrorClass::Permanent) => {}
+                RecordOutcome::Failed(error) if error.code().class() == ErrorClass::Rejected => {}
                 _ => *failed = true,
             }
         }

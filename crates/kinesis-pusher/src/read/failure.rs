@@ -64,8 +64,8 @@ fn refusal(code: &str, message: &str) -> (FailureKind, String) {
     let error = ServiceError::new(code, message);
     let kind = match (error.code().as_str(), error.code().class()) {
         ("ExpiredIteratorException", _) => FailureKind::IteratorExpired,
-        (_, ErrorClass::CredentialsExpired) => FailureKind::CredentialsExpired,
-        (_, ErrorClass::Rejected | ErrorClass::Permanent) => FailureKind::Permanent,
+        (_, ErrorClass::Credentials) => FailureKind::CredentialsExpired,
+        (_, ErrorClass::Rejected | ErrorClass::Account) => FailureKind::Permanent,
         _ => FailureKind::Transient,
     };
     let advice = match error.code().as_str() {
