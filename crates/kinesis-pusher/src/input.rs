@@ -2,10 +2,12 @@
 
 mod batch;
 mod blocks;
+mod encoding;
 mod lines;
 mod reader;
 mod shape;
 mod sources;
+mod watched;
 
 use bytes::Bytes;
 use kinesis_batcher_core::PartitionKey;
@@ -13,7 +15,7 @@ use kinesis_batcher_core::limits::RECORD_BYTES_MAX_CEILING;
 
 pub(crate) use batch::{Batch, BatchBuilder};
 pub(crate) use blocks::Blocks;
-pub(crate) use reader::Reader;
+pub(crate) use reader::{InputError, Reader};
 pub(crate) use shape::{Shaper, json_problem};
 pub(crate) use sources::Sources;
 

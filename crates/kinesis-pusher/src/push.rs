@@ -11,12 +11,12 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cli::{PushArgs, ReportingArgs, SummaryFormat};
+use crate::cli::{Format, PushArgs, ReportingArgs, SummaryFormat};
 use crate::dead_letters::DeadLetters;
 use crate::destination::Destination;
 use crate::exit::{Exit, StartError};
 use crate::failures::Failures;
-use crate::input::{Blocks, Reader, Shaper, Sources};
+use crate::input::{Blocks, InputError, Reader, Shaper, Sources};
 use crate::key::KeyMaker;
 use crate::ledger::Ledger;
 use crate::output;
@@ -37,6 +37,9 @@ use status::Status;
 /// Outside a tokio runtime.
 pub(crate) async fn run(args: PushArgs) -> Result<Exit, StartError> {
     let sources = Sources::check(&args.files)?;
+    if args.input.format != Format::Raw {
+        sources.check_encodings()?;
+    }
     let dead_letters =
         args.input.dead_letters.as_deref().map(|path| DeadLetters::open(path, &sources)).transpose()?;
     let status = Status::bind(&args.status).await?;
@@ -114,7 +117,14 @@ async fn deliver<D: Destination>(
             endless
         }
         Ending::GaveUp => false,
-        Ending::Broken(problem) => {
+        Ending::Failed(InputError::Refused(problem)) if summary.bytes_read == 0 => {
+            return Err(StartError::new(problem));
+        }
+        Ending::Failed(InputError::Refused(problem)) => {
+            output::error(&format!("{problem}; nothing after this was read"));
+            false
+        }
+        Ending::Failed(InputError::Broken(problem)) => {
             output::error(problem);
             false
         }

@@ -1,6 +1,8 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
+#[cfg(unix)]
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -84,22 +86,58 @@ impl Signals {
 struct Source {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// `None` where hang-ups are ignored, as `nohup` asks for.
+    hang_up: Option<tokio::signal::unix::Signal>,
+    hung_up_at: Option<Instant>,
 }
 
 #[cfg(unix)]
 impl Source {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hang_up = if ignores_hang_ups() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up,
+            hung_up_at: None,
+        })
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            let hang_up = async {
+                match &mut self.hang_up {
+                    Some(hang_up) => hang_up.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = hang_up => {}
+            }
+            let now = Instant::now();
+            let before = self.hung_up_at.replace(now);
+            if before.is_none_or(|before| now.duration_since(before) > HANG_UP) {
+                return;
+            }
         }
     }
 }
+
+/// Whether the process was started with SIGHUP ignored. Not known outside Linux, where it counts as no.
+#[cfg(unix)]
+fn ignores_hang_ups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // One bit a signal; SIGHUP is signal 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// A terminal that closes sends SIGHUP twice: the kernel does, and the shell. Both are one.
+#[cfg(unix)]
+const HANG_UP: Duration = Duration::from_secs(1);
 
 #[cfg(not(unix))]
 struct Source;

@@ -17,10 +17,13 @@ use crate::key::KeySpec;
 #[derive(Debug, Args)]
 #[command(
     group = ArgGroup::new("destination").args(["stream", "stream_arn", "local"]).required(true).multiple(true),
+    // What is read can wait, so no record needs to fail because of its age.
+    mut_arg("time_to_live", |arg| arg.default_value("none")),
     after_help = EXAMPLES
 )]
 pub(crate) struct PushArgs {
-    /// Files to read; stdin for '-' or none
+    /// Files to read; stdin for '-' or none. A file that grows meanwhile is read to its new end; one that shrinks is an
+    /// error
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -63,7 +66,8 @@ pub(crate) struct PushArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Records")]
 pub(crate) struct InputArgs {
-    /// What a record is
+    /// What a record is. With lines and ndjson, a UTF-8 byte-order mark at the start of a file is skipped, and UTF-16 and
+    /// compressed input are refused
     #[arg(long, value_enum, default_value_t = Format::Lines)]
     pub(crate) format: Format,
 
@@ -97,7 +101,7 @@ pub(crate) struct DeliveryArgs {
     #[arg(long, value_name = "SIZE", default_value = "512KiB", value_parser = setting(size, ConfigBuilder::request_bytes_max))]
     pub(crate) request_bytes: usize,
 
-    /// How long to go on delivering what was read after SIGINT or SIGTERM; a second signal stops at once
+    /// How long to go on delivering what was read after SIGINT, SIGTERM or SIGHUP; a second signal stops at once
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration_within(DRAIN_TIMEOUT))]
     pub(crate) drain_timeout: Duration,
 }
@@ -157,7 +161,7 @@ pub(crate) enum Format {
     Lines,
     /// A line that is checked to be JSON; blank lines are skipped
     Ndjson,
-    /// A whole file
+    /// A whole file, whatever its bytes are
     Raw,
 }
 
@@ -242,8 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_the_producer_has_its_own_defaults() {
-        assert_eq!(config(&["--stream", "s"]), Config::default());
+    fn without_flags_the_producer_has_its_own_defaults_but_no_time_to_live() {
+        assert_eq!(Ok(config(&["--stream", "s"])), Config::builder().time_to_live(None).build());
+        let minute = Config::builder().time_to_live(Duration::from_secs(60)).build();
+        assert_eq!(Ok(config(&["--stream", "s", "--time-to-live", "1m"])), minute);
     }
 
     #[test]

@@ -10,18 +10,28 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::encoding::{Foreign, examine, read_head};
 use super::lines::LineReader;
-use super::sources::Input;
+use super::sources::{Input, undecodable};
 use super::{Batch, BatchBuilder, Blocks, DATA_BYTES_MAX, Origin, Shaper, Sources, TRUNCATED_BYTES};
 use crate::cli::Format;
 use crate::signals::{Signals, Stop};
+
+/// Why the reading ended before the input did, in the user's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InputError {
+    /// An input that cannot be read as records: nothing of it was.
+    Refused(String),
+    /// An input that could not be read to its end.
+    Broken(String),
+}
 
 /// Batches of records from a thread of its own, which waits while nobody takes them.
 ///
 /// The thread is never joined: it may sit in a read of stdin that nothing can interrupt, and must not keep the
 /// process from ending.
 pub(crate) struct Reader {
-    batches: mpsc::Receiver<Result<Batch, String>>,
+    batches: mpsc::Receiver<Result<Batch, InputError>>,
     signals: Signals,
     stop: Arc<AtomicBool>,
     complete: Arc<AtomicBool>,
@@ -55,7 +65,7 @@ impl Reader {
 
     /// The next records; `None` at the end, or a sentence when an input could not be read on. After the first stop
     /// signal: what the thread had read by then, and then the end.
-    pub(crate) async fn next(&mut self) -> Option<Result<Batch, String>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Batch, InputError>> {
         tokio::select! {
             biased;
             () = self.signals.reached(Stop::Drain) => {}
@@ -91,7 +101,7 @@ impl Reader {
 /// The thread's side.
 struct Worker {
     shaper: Shaper,
-    sender: mpsc::Sender<Result<Batch, String>>,
+    sender: mpsc::Sender<Result<Batch, InputError>>,
     stop: Arc<AtomicBool>,
     complete: Arc<AtomicBool>,
     blocks: Blocks,
@@ -104,29 +114,33 @@ struct Stopped;
 
 impl Worker {
     fn run(mut self, sources: Sources) {
-        for (file, input) in sources.into_inputs() {
-            let result = input.open().map_err(|error| Failure::Read { error, line: 0 }).and_then(|opened| {
+        for (file, input, checked_bytes) in sources.into_inputs() {
+            let opened = input.open(checked_bytes).map_err(|error| Failure::Read { error, line: 0 });
+            let result = opened.and_then(|opened| {
                 if self.shaper.format() == Format::Raw {
                     self.read_file(file, opened)
                 } else {
                     self.read_lines(file, opened)
                 }
             });
-            match result {
-                Ok(()) => {}
+            let error = match result {
+                Ok(()) => continue,
                 Err(Failure::Stopped) => return,
-                Err(Failure::Read { error, line }) => {
-                    // A receiver that is gone has stopped listening on purpose.
-                    let _ = self.sender.blocking_send(Err(read_failed(&input, line, &error)));
-                    return;
-                }
-            }
+                Err(Failure::Foreign(foreign)) => InputError::Refused(undecodable(&input, foreign)),
+                Err(Failure::Read { error, line }) => InputError::Broken(read_failed(&input, line, &error)),
+            };
+            // A receiver that is gone has stopped listening on purpose.
+            let _ = self.sender.blocking_send(Err(error));
+            return;
         }
         self.complete.store(true, Ordering::Release);
     }
 
-    fn read_lines(&mut self, file: u32, input: impl Read) -> Result<(), Failure> {
-        let mut reader = LineReader::new(input, self.blocks.clone());
+    fn read_lines(&mut self, file: u32, mut input: impl Read) -> Result<(), Failure> {
+        let head = read_head(&mut input).map_err(|error| Failure::Read { error, line: 0 })?;
+        let mark_bytes = examine(&head).map_err(Failure::Foreign)?;
+        self.hand_over(mark_bytes as u64)?;
+        let mut reader = LineReader::new(head[mark_bytes..].chain(input), self.blocks.clone());
         let mut line = 0;
         loop {
             let mut sent = Ok(());
@@ -178,6 +192,7 @@ impl Worker {
 /// Why a file was not read to its end.
 enum Failure {
     Stopped,
+    Foreign(Foreign),
     Read { error: io::Error, line: u64 },
 }
 
@@ -245,7 +260,7 @@ mod tests {
         items
     }
 
-    async fn read(mut reader: Reader) -> (Vec<Item>, u64, Option<String>) {
+    async fn read(mut reader: Reader) -> (Vec<Item>, u64, Option<InputError>) {
         let (mut all, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = reader.next().await {
             match batch {
@@ -311,6 +326,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_byte_order_mark_of_each_file_is_skipped_and_counted_as_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [file(&dir, "a", "\u{feff}one\ntwo\n"), file(&dir, "b", "\u{feff}three")];
+        let (items, bytes, problem) = read(start(&files, Format::Lines)).await;
+        assert_eq!(problem, None);
+        assert_eq!(bytes, 19);
+        assert_eq!(items.iter().map(text).collect::<Vec<_>>(), [&b"one"[..], b"two", b"three"]);
+        let (items, _, _) = read(start(&files[1..], Format::Raw)).await;
+        assert_eq!(text(&items[0]), "\u{feff}three".as_bytes(), "a raw file is its bytes");
+    }
+
+    #[tokio::test]
+    async fn an_input_that_turns_out_to_be_compressed_ends_the_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [file(&dir, "a", "one\n"), file(&dir, "b", b"\x1f\x8b\x08\n")];
+        let (items, _, problem) = read(start(&files, Format::Lines)).await;
+        assert_eq!(items.len(), 1, "what came before it was read");
+        let Some(InputError::Refused(problem)) = problem else { panic!("not {problem:?}") };
+        assert!(problem.contains("it is compressed with gzip"), "{problem}");
+        let (items, _, problem) = read(start(&files, Format::Raw)).await;
+        assert_eq!((items.len(), problem), (2, None), "bytes are bytes");
+    }
+
+    #[tokio::test]
     async fn a_file_that_disappears_before_its_turn_ends_the_reading_with_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let files = [file(&dir, "a", "one\n"), file(&dir, "b", "two\n")];
@@ -320,7 +359,7 @@ mod tests {
         let shaper = Shaper::new(Format::Lines, KeyMaker::new(KeySpec::Random, Blocks::new(0)));
         let (items, _, problem) = read(Reader::start(sources, shaper, blocks(), signals).unwrap()).await;
         assert_eq!(items.len(), 1, "what came before it was read");
-        let problem = problem.unwrap();
+        let Some(InputError::Broken(problem)) = problem else { panic!("not {problem:?}") };
         assert!(
             problem.contains(&files[1].display().to_string()) && problem.contains("nothing after"),
             "{problem}"

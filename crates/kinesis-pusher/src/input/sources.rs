@@ -5,13 +5,16 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::encoding::{Foreign, examine, read_head};
+use super::watched::Watched;
 use crate::exit::StartError;
 
 /// The inputs, in the order they are read.
 pub(crate) struct Sources {
     inputs: Vec<Input>,
     names: Arc<[String]>,
-    total_bytes: Option<u64>,
+    /// Of each input, where it is known before it is read.
+    bytes: Vec<Option<u64>>,
 }
 
 /// One input.
@@ -38,13 +41,21 @@ impl Sources {
         if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
             return Err(StartError::usage("'-' is given twice, but stdin can be read only once"));
         }
-        let mut total_bytes = Some(0);
-        for input in &inputs {
-            let bytes = input.check()?;
-            total_bytes = total_bytes.zip(bytes).map(|(total, bytes)| total + bytes);
-        }
+        let bytes = inputs.iter().map(Input::check).collect::<Result<_, _>>()?;
         let names = inputs.iter().map(Input::name).collect();
-        Ok(Self { inputs, names, total_bytes })
+        Ok(Self { inputs, names, bytes })
+    }
+
+    /// Checks that the regular files among them hold plain lines. Other inputs show it only when they are read.
+    ///
+    /// # Errors
+    /// The first file that is UTF-16 or compressed.
+    pub(crate) fn check_encodings(&self) -> Result<(), StartError> {
+        for (input, _) in self.inputs.iter().zip(&self.bytes).filter(|(_, bytes)| bytes.is_some()) {
+            let head = input.peek().map_err(|error| unreadable(input, &error))?;
+            examine(&head).map_err(|foreign| StartError::new(undecodable(input, foreign)))?;
+        }
+        Ok(())
     }
 
     /// What to call each input, in messages and dead letters; `-` for stdin.
@@ -54,7 +65,7 @@ impl Sources {
 
     /// Bytes in all of them, where that is known before they are read.
     pub(crate) fn total_bytes(&self) -> Option<u64> {
-        self.total_bytes
+        self.bytes.iter().copied().sum()
     }
 
     /// Whether stdin is one of them.
@@ -64,7 +75,7 @@ impl Sources {
 
     /// Whether they are a pipe into stdin, which goes on for as long as its writer likes.
     pub(crate) fn are_endless(&self) -> bool {
-        self.inputs == [Input::Stdin] && self.total_bytes.is_none()
+        self.inputs == [Input::Stdin] && self.bytes == [None]
     }
 
     /// Whether one of the inputs is the file `other`, under whatever name.
@@ -75,9 +86,10 @@ impl Sources {
         })
     }
 
-    /// The inputs with the number that [`Origin`](super::Origin) knows them by.
-    pub(crate) fn into_inputs(self) -> impl Iterator<Item = (u32, Input)> {
-        (0..).zip(self.inputs)
+    /// The inputs with the number that [`Origin`](super::Origin) knows them by, and the bytes that each had when it was
+    /// checked.
+    pub(crate) fn into_inputs(self) -> impl Iterator<Item = (u32, Input, Option<u64>)> {
+        (0..).zip(self.inputs).zip(self.bytes).map(|((number, input), bytes)| (number, input, bytes))
     }
 }
 
@@ -94,21 +106,39 @@ impl Input {
         }
     }
 
-    /// Opens it for reading.
+    /// Opens it for reading. A regular file, which had `checked_bytes` when it was checked, reports an error instead of
+    /// its end if it was cut short since then.
     ///
     /// # Errors
     /// Whatever the system says.
-    pub(crate) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match self {
-            Self::Stdin => Box::new(io::stdin()),
-            Self::File(path) => Box::new(File::open(path)?),
-        })
+    pub(crate) fn open(&self, checked_bytes: Option<u64>) -> io::Result<Box<dyn Read + Send>> {
+        let (input, file): (Box<dyn Read + Send>, _) = match self {
+            Self::Stdin => (Box::new(io::stdin()), stdin_file()?),
+            Self::File(path) => {
+                let file = File::open(path)?;
+                (Box::new(file.try_clone()?), Some(file))
+            }
+        };
+        match file {
+            Some(file) if file.metadata()?.is_file() => {
+                Ok(Box::new(Watched::new(input, file, checked_bytes.unwrap_or(0))?))
+            }
+            _ => Ok(input),
+        }
+    }
+
+    /// The first bytes of a regular file, which stay there to be read.
+    fn peek(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Stdin => peek_stdin(),
+            Self::File(path) => read_head(&mut File::open(path)?),
+        }
     }
 
     /// Finds out whether it can be read, and how many bytes it has where that is known.
     fn check(&self) -> Result<Option<u64>, StartError> {
         let metadata = match self {
-            Self::Stdin => stdin_metadata(),
+            Self::Stdin => stdin_file().and_then(|file| file.map(|file| file.metadata()).transpose()),
             Self::File(path) => path.metadata().map(Some),
         };
         let metadata = metadata.map_err(|error| unreadable(self, &error))?;
@@ -119,9 +149,19 @@ impl Input {
         if !metadata.is_file() {
             return Ok(None);
         }
-        self.open().map_err(|error| unreadable(self, &error))?;
+        self.open(None).map_err(|error| unreadable(self, &error))?;
         Ok(Some(metadata.len()))
     }
+}
+
+/// Why lines cannot be taken from an input, and the command that helps.
+pub(crate) fn undecodable(input: &Input, foreign: Foreign) -> String {
+    let Foreign { is, decode } = foreign;
+    let (name, argument) = match input {
+        Input::Stdin => ("stdin".to_owned(), String::new()),
+        Input::File(path) => (format!("'{}'", path.display()), format!(" '{}'", path.display())),
+    };
+    format!("cannot read {name}: it is {is}; decode it first: {decode}{argument} | kinesis-pusher push")
 }
 
 fn unreadable(input: &Input, error: &io::Error) -> StartError {
@@ -140,18 +180,36 @@ fn unreadable(input: &Input, error: &io::Error) -> StartError {
     StartError::new(format!("cannot read {name}: {what}; {remedy}"))
 }
 
-/// What stdin is redirected from; `None` where the system does not tell.
+/// What stdin is redirected from; `None` where the system does not tell. It shares its position with stdin.
 #[cfg(unix)]
-fn stdin_metadata() -> io::Result<Option<Metadata>> {
+fn stdin_file() -> io::Result<Option<File>> {
     use std::os::fd::AsFd;
-    let stdin = io::stdin().as_fd().try_clone_to_owned()?;
-    File::from(stdin).metadata().map(Some)
+    io::stdin().as_fd().try_clone_to_owned().map(|stdin| Some(File::from(stdin)))
 }
 
 /// What stdin is redirected from; `None` where the system does not tell.
 #[cfg(not(unix))]
-fn stdin_metadata() -> io::Result<Option<Metadata>> {
+fn stdin_file() -> io::Result<Option<File>> {
     Ok(None)
+}
+
+/// Bytes of stdin that stay there to be read; none where it is no file.
+#[cfg(unix)]
+fn peek_stdin() -> io::Result<Vec<u8>> {
+    use std::io::Seek;
+    use std::os::unix::fs::FileExt;
+    let Some(mut file) = stdin_file()? else { return Ok(Vec::new()) };
+    let mut head = vec![0; super::encoding::HEAD_BYTES];
+    let position = file.stream_position()?;
+    let read = file.read_at(&mut head, position)?;
+    head.truncate(read);
+    Ok(head)
+}
+
+/// Bytes of stdin that stay there to be read; none where it is no file.
+#[cfg(not(unix))]
+fn peek_stdin() -> io::Result<Vec<u8>> {
+    Ok(Vec::new())
 }
 
 #[cfg(unix)]
@@ -208,6 +266,24 @@ mod tests {
         assert!(message.contains("only once"), "{message}");
     }
 
+    #[test]
+    fn a_file_that_holds_no_plain_lines_is_named_with_the_command_that_decodes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = dir.path().join("good");
+        std::fs::write(&good, "\u{feff}x\n").unwrap();
+        let gzip = dir.path().join("log.gz");
+        std::fs::write(&gzip, b"\x1f\x8b\x08\0\0").unwrap();
+        assert!(Sources::check(std::slice::from_ref(&good)).unwrap().check_encodings().is_ok());
+        let error = Sources::check(&[good, gzip.clone()]).unwrap().check_encodings().unwrap_err();
+        let path = gzip.display();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot read '{path}': it is compressed with gzip; decode it first: zcat '{path}' | kinesis-pusher push"
+            )
+        );
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_pipe_is_not_opened_to_be_checked() {
@@ -217,6 +293,7 @@ mod tests {
         assert!(made.success(), "mkfifo made the pipe");
         // Opening a pipe without a writer would block here for ever.
         let sources = Sources::check(&[pipe]).unwrap();
+        assert!(sources.check_encodings().is_ok());
         assert_eq!(sources.total_bytes(), None, "nobody knows what a pipe will bring");
     }
 

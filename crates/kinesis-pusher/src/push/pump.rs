@@ -8,7 +8,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::cli::write_duration;
 use crate::destination::{Destination, Refused};
-use crate::input::{Batch, Origin, Reader};
+use crate::input::{Batch, InputError, Origin, Reader};
 use crate::ledger::Ledger;
 use crate::output;
 use crate::progress::Progress;
@@ -44,8 +44,8 @@ pub(crate) enum Ending {
     Stopped,
     /// The ledger had enough.
     GaveUp,
-    /// The input broke off, in the user's words.
-    Broken(String),
+    /// An input could not be read, or not to its end.
+    Failed(InputError),
 }
 
 impl<'d, D: Destination> Pump<'d, D> {
@@ -111,7 +111,7 @@ impl<'d, D: Destination> Pump<'d, D> {
             };
             match next {
                 Some(Ok(batch)) => self.feed_batch(batch).await,
-                Some(Err(problem)) => return Ending::Broken(problem),
+                Some(Err(error)) => return Ending::Failed(error),
                 None if reader.is_complete() => return Ending::Complete,
                 None => return Ending::Stopped,
             }

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "local")]
 mod embedded;
+mod encodings;
 mod faults;
 #[cfg(not(feature = "local"))]
 mod lean;
@@ -17,6 +18,7 @@ mod run;
 #[cfg(feature = "local")]
 mod serve;
 mod shards;
+mod short_files;
 mod simulate;
 mod start;
 #[cfg(unix)]

@@ -81,6 +81,51 @@ fn a_stop_with_time_to_drain_delivers_what_was_read_from_a_pipe_and_is_a_success
     drop(stdin);
 }
 
+/// A terminal that closes: both the kernel and the shell send SIGHUP.
+#[test]
+fn a_hang_up_delivers_what_was_read_and_its_echo_is_no_second_signal() {
+    let kinesis = hostile();
+    kinesis.every(Operation::PutRecords, Fault::HangBeforeStoring);
+    let mut running = Running::start(push_to(&kinesis.endpoint_url(), "hostile", &[]).stdin(Stdio::piped()));
+    let mut stdin = running.take_stdin();
+    stdin.write_all(lines("line", 1_000).as_bytes()).unwrap();
+    wait_until(&kinesis, |seen| seen.held() >= 1);
+    running.signal("HUP");
+    running.wait_for_stderr("what was read is delivered");
+    running.signal("HUP");
+    kinesis.calm();
+    let ran = running.wait();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let summary = ran.summary();
+    assert_eq!((number(&summary, "records_read"), number(&summary, "records_delivered")), (1_000, 1_000));
+    drop(stdin);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn with_nohup_a_hang_up_is_ignored() {
+    let kinesis = hostile();
+    let push = push_to(&kinesis.endpoint_url(), "hostile", &[]);
+    let mut command = std::process::Command::new("nohup");
+    command.arg(push.get_program()).args(push.get_args());
+    for (name, value) in push.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let mut running = Running::start(command.stdin(Stdio::piped()));
+    let mut stdin = running.take_stdin();
+    stdin.write_all(b"one\n").unwrap();
+    wait_until(&kinesis, |seen| seen.stored().len() == 1);
+    running.signal("HUP");
+    stdin.write_all(b"two\n").unwrap();
+    drop(stdin);
+    let ran = running.wait();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(number(&ran.summary(), "records_delivered"), 2);
+}
+
 #[test]
 fn a_stop_before_the_end_of_a_file_is_no_success_even_when_all_that_was_read_is_delivered() {
     let files = Files::new();

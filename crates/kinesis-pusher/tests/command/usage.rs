@@ -62,7 +62,6 @@ fn the_help_of_push_documents_every_flag_of_the_contract_with_its_default() {
         "[default: 64MiB]",
         "[default: 200000]",
         "[default: 100]",
-        "[default: 5m]",
         "[default: none]",
         "[default: 30s]",
         "[default: random]",
