@@ -28,18 +28,22 @@ struct Stream {
     dropped: usize,
     kinesis_records: usize,
     bytes: BTreeMap<String, Vec<(Timestamp, usize)>>,
+    /// The service distributes Kinesis records itself, whatever their keys.
+    spreads: bool,
 }
 
 impl Stream {
     fn new(map: ShardMap) -> Self {
-        Self { map, read: vec![], dropped: 0, kinesis_records: 0, bytes: BTreeMap::new() }
+        Self { map, read: vec![], dropped: 0, kinesis_records: 0, bytes: BTreeMap::new(), spreads: false }
     }
 
     fn store(&mut self, now: Timestamp, request: &Request<u64>) -> Response {
         let outcomes = request.records().map(|record| {
             let key =
                 record.explicit_hash_key().or_else(|| record.partition_key().map(HashKey::of_partition_key));
-            let owner = self.map.shards().get(self.map.index_of(key.unwrap_or(HashKey::MIN)));
+            let index = self.map.index_of(key.unwrap_or(HashKey::MIN));
+            let index = if self.spreads { self.kinesis_records % self.map.shards().len() } else { index };
+            let owner = self.map.shards().get(index);
             self.kinesis_records += 1;
             let name = owner.map_or("shardId-000000000000".to_owned(), |owner| owner.id.to_string());
             let size = record.data().len() + record.partition_key().map_or(0, str::len);
@@ -291,6 +295,62 @@ fn straddle_a_split(map: ShardMap) {
         world.delivered.values().any(|(_, receipt)| receipt.possible_duplicate),
         "readers without the rule are told"
     );
+}
+
+/// A stream that becomes `AUTO` under load: the service distributes Kinesis records itself, and consumers still apply
+/// the KCL's rule by the ranges of the shards.
+#[test]
+fn a_stream_that_becomes_auto_and_keyed_again_loses_nothing_and_ends_without_aggregates() {
+    let config = aggregating().linger(millis(200)).shard_limit(ShardLimit::Off).build().unwrap();
+    let mut world = World::new(config, 4);
+    let keyed = world.map.clone();
+    let mut stream = Stream::new(keyed.clone());
+    let mut next = 0;
+    let mut send = |world: &mut World, stream: &mut Stream, spreads: bool| {
+        for _ in 0..500 {
+            world.push(next, &format!("k{next}"), 20).unwrap();
+            next += 1;
+        }
+        stream.spreads = spreads;
+        world.run_quietly_for(millis(60));
+        while let Some(request) = world.batcher.poll_request() {
+            let response = stream.store(world.now, &request);
+            world.batcher.handle_response(world.now, request, Ok(response));
+        }
+        world.settle();
+    };
+    for _ in 0..10 {
+        send(&mut world, &mut stream, false);
+    }
+    let stale = world.stale_events;
+    for _ in 0..10 {
+        send(&mut world, &mut stream, true);
+    }
+    assert!(world.stale_events > stale, "misrouted records ask for the strategy");
+    assert!(
+        stream.dropped > 0,
+        "aggregates that were sent before the switch was known are lost to consumers"
+    );
+    // Some records are in open aggregates at this moment.
+    world.batcher.handle_shard_map(world.now, ShardMap::auto(NonZeroU32::new(4).unwrap()));
+    let before = stream.kinesis_records;
+    let dropped = stream.dropped;
+    for _ in 0..10 {
+        send(&mut world, &mut stream, true);
+    }
+    assert!(stream.kinesis_records - before >= 5_000, "each record goes by itself");
+    assert_eq!(stream.dropped, dropped);
+    assert!(world.stats().aggregation_suspended);
+    world.batcher.handle_shard_map(world.now, keyed);
+    let before = stream.kinesis_records;
+    for _ in 0..10 {
+        send(&mut world, &mut stream, false);
+    }
+    assert!(stream.kinesis_records - before < 2_000, "aggregation is on again");
+    drain(&mut world, &mut stream);
+    let tags: BTreeSet<u64> = stream.read.iter().map(|read| read.tag).collect();
+    assert_eq!((world.delivered.len(), tags.len()), (20_000, 20_000), "consumers read every record");
+    assert!(world.failed.is_empty());
 }
 
 #[test]
