@@ -122,7 +122,7 @@ impl ErrorCode {
     /// What the code means for a record, or for a request that was refused with it and status 400.
     ///
     /// A code that is not known is [`Transient`](ErrorClass::Transient): a retry costs little, giving up loses
-    /// records. Source: docs/SERVICE.md, "Errors".
+    /// records. Source: docs/SERVICE.md, "Errors" (S-40 to S-46).
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.known_class().unwrap_or(ErrorClass::Transient)
@@ -131,6 +131,7 @@ impl ErrorCode {
     /// The class of a code that the service documents or was seen to send; `None` for any other.
     pub(crate) fn known_class(&self) -> Option<ErrorClass> {
         Some(match self.as_str() {
+            // S-40
             THROUGHPUT_EXCEEDED
             | "LimitExceededException"
             | "ThrottlingException"
@@ -140,14 +141,19 @@ impl ErrorCode {
             | "RequestThrottledException"
             | "RequestLimitExceeded"
             | "TooManyRequestsException"
+            | "BandwidthLimitExceeded"
+            | "PriorRequestNotComplete"
             | "SlowDown"
             | "KMSThrottlingException" => ErrorClass::Throttled,
+            // S-43
             "ValidationException"
             | "ValidationError"
             | "InvalidArgumentException"
             | "SerializationException" => ErrorClass::Rejected,
+            // S-41
             "ExpiredTokenException"
             | "ExpiredToken"
+            | "AuthFailure"
             | "RequestExpired"
             | "RequestTimeTooSkewed"
             | "InvalidSignatureException"
@@ -159,18 +165,23 @@ impl ErrorCode {
             | "InvalidAccessKeyId"
             | "MissingAuthenticationToken"
             | "MissingAuthenticationTokenException" => ErrorClass::Credentials,
+            // S-42
             "AccessDeniedException"
             | "AccessDenied"
             | "ResourceNotFoundException"
+            | "ResourceInUseException"
             | "NotAuthorized"
             | "OptInRequired"
+            | "SubscriptionRequired"
             | "SubscriptionRequiredException"
             | "UnknownOperationException"
+            | "InvalidAction"
             | "KMSAccessDeniedException"
             | "KMSDisabledException"
             | "KMSInvalidStateException"
             | "KMSNotFoundException"
             | "KMSOptInRequired" => ErrorClass::Account,
+            // S-46
             INTERNAL_FAILURE
             | "InternalServerError"
             | "InternalServerException"

@@ -55,14 +55,14 @@ pub struct RequestError {
 impl RequestError {
     /// The service, or a proxy before it, refused the whole request with this HTTP status and error.
     ///
-    /// Status and code decide together (docs/SERVICE.md, "Errors"): after a status from 500 on and after 408 the
-    /// outcome is unknown whatever the code says; 3xx is an account-level error, 413 a request that is too large; a
-    /// code that is known decides for the other statuses; for one that is not, 429 is throttling and 401, 403, 404
-    /// and 407 are account-level errors.
+    /// Status and code decide together (docs/SERVICE.md, "Errors"): after a status from 500 on the outcome is unknown
+    /// whatever the code says (S-46); 3xx is an account-level error (S-47), 413 a request that is too large (S-38); a
+    /// code that is known decides for the other statuses (S-44); for one that is not, the outcome after 408 is unknown,
+    /// 429 is throttling, and 401, 403, 404 and 407 are account-level errors (S-45).
     #[must_use]
     pub fn refused(status: u16, error: ServiceError) -> Self {
         let (class, outcome_unknown) = match (status, error.code().known_class()) {
-            (408 | 500.., _) => (ErrorClass::Transient, true),
+            (500.., _) | (408, None) => (ErrorClass::Transient, true),
             (300..=399, _) => (ErrorClass::Account, false),
             (413, _) => (ErrorClass::TooLarge, false),
             (_, Some(class)) => (class, false),
