@@ -41,7 +41,7 @@
 //! # }
 //! ```
 
-#[cfg(feature = "client")]
+#[cfg(any(feature = "client", feature = "embedded"))]
 mod cbor;
 #[cfg(feature = "client")]
 mod client;

@@ -1,9 +1,7 @@
 //! Creating and resharding streams, done when the change is in force.
 
-use std::time::Duration;
-
 use ferrokinesis::actions::Operation;
-use ferrokinesis::types::{Shard, StreamStatus};
+use ferrokinesis::types::Shard;
 use serde_json::json;
 
 use super::{EmbeddedError, EmbeddedKinesis};
@@ -24,7 +22,7 @@ impl EmbeddedKinesis {
     /// # Errors
     /// No such stream.
     pub async fn shards(&self, stream: &str) -> Result<Vec<ShardDescription>, EmbeddedError> {
-        Ok(self.store.get_stream(stream).await?.shards.iter().map(describe).collect())
+        Ok(self.emulator.store.get_stream(stream).await?.shards.iter().map(describe).collect())
     }
 
     /// Splits an open shard in the middle of its range and returns the ids of its two children, the lower first.
@@ -58,14 +56,19 @@ impl EmbeddedKinesis {
         children.pop().ok_or_else(|| unexpected_children(stream))
     }
 
-    /// Replaces the open shards by this many of equal size and returns their ids.
+    /// Splits and merges open shards until this many of equal size are open, and returns their ids, oldest first.
+    ///
+    /// A shard that has one of these ranges already stays open. Where ranges do not line up, short-lived shards are
+    /// left behind closed and empty, as in the service.
     ///
     /// # Errors
-    /// No such stream, a count of zero, or the count that the stream has already.
+    /// No such stream, a count of zero or more than 100,000, or the count that the stream has already.
     pub async fn update_shard_count(&self, stream: &str, shards: u32) -> Result<Vec<String>, EmbeddedError> {
         let input =
             json!({ "StreamName": stream, "TargetShardCount": shards, "ScalingType": "UNIFORM_SCALING" });
-        self.reshard(stream, Operation::UpdateShardCount, input).await
+        self.execute(Operation::UpdateShardCount, input).await?;
+        let shards = self.shards(stream).await?;
+        Ok(shards.into_iter().filter(|shard| shard.open).map(|shard| shard.shard_id).collect())
     }
 
     async fn reshard(
@@ -76,12 +79,10 @@ impl EmbeddedKinesis {
     ) -> Result<Vec<String>, EmbeddedError> {
         let known = self.shards(stream).await?.len();
         self.execute(operation, input).await?;
-        self.wait_until_active(stream).await?;
         let shards = self.shards(stream).await?;
         Ok(shards.into_iter().skip(known).filter(|shard| shard.open).map(|shard| shard.shard_id).collect())
     }
 
-    /// The emulator would split or merge a closed shard a second time; the service does not.
     async fn open_shard(&self, stream: &str, shard_id: &str) -> Result<ShardDescription, EmbeddedError> {
         let shards = self.shards(stream).await?;
         shards.into_iter().find(|shard| shard.open && shard.shard_id == shard_id).ok_or_else(|| {
@@ -93,24 +94,13 @@ impl EmbeddedKinesis {
     }
 
     async fn wait_until_active(&self, stream: &str) -> Result<(), EmbeddedError> {
-        let store = self.store.clone();
-        let name = stream.to_owned();
-        let active = self.server.runtime().spawn(async move {
-            // The emulator has nothing to wait on. It is done after one turn of its event loop, so yielding is enough
-            // and the pause is for the case that it is not.
-            for attempt in 0..ACTIVE_ATTEMPTS {
-                if store.get_stream(&name).await?.stream_status == StreamStatus::Active {
-                    return Ok(());
-                }
-                if attempt < 10 {
-                    tokio::task::yield_now().await;
-                } else {
-                    tokio::time::sleep(ACTIVE_PAUSE).await;
-                }
-            }
-            Err(EmbeddedError::NotActive { stream: name })
-        });
-        active.await.map_err(|_| EmbeddedError::Stopped)?
+        let (emulator, name) = (self.emulator.clone(), stream.to_owned());
+        let settled = self.server.runtime().spawn(async move { emulator.wait_until_settled(&name).await });
+        match settled.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(EmbeddedError::NotActive { stream: stream.to_owned() }),
+            Err(_) => Err(EmbeddedError::Stopped),
+        }
     }
 }
 
@@ -128,11 +118,6 @@ fn describe(shard: &Shard) -> ShardDescription {
 fn unexpected_children(stream: &str) -> EmbeddedError {
     EmbeddedError::Service {
         code: "InternalFailure".to_owned(),
-        message: format!("Stream {stream} was resharded by somebody else at the same time."),
+        message: format!("Stream {stream} was resharded by another client at the same time."),
     }
 }
-
-const ACTIVE_PAUSE: Duration = Duration::from_millis(2);
-
-/// 10 s of pauses.
-const ACTIVE_ATTEMPTS: u32 = 5_000;

@@ -1,19 +1,24 @@
 //! A faithful Kinesis inside this process.
 
 mod admin;
+mod emulator;
+mod front;
 mod records;
+mod reshard;
 
 use std::fmt;
 use std::net::SocketAddr;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::serve::ListenerExt;
-use ferrokinesis::actions::{Operation, dispatch};
+use ferrokinesis::actions::Operation;
+use ferrokinesis::create_app;
 use ferrokinesis::error::KinesisErrorResponse;
-use ferrokinesis::store::{Store, StoreOptions};
-use ferrokinesis::{create_app, validation};
+use ferrokinesis::store::StoreOptions;
 use serde_json::Value;
 
+use self::emulator::Emulator;
 use crate::StartError;
 use crate::server_thread::{ServerThread, bind, endpoint_url};
 
@@ -34,15 +39,44 @@ impl Default for EmbeddedOptions {
     }
 }
 
-/// A Kinesis inside this process, spoken to over HTTP on loopback.
+/// A Kinesis inside this process, spoken to over HTTP/1.1 or HTTP/2 on loopback.
 ///
-/// It is ferrokinesis on a thread of its own. Beware where it differs from the service: a record is at most 1 MiB and
-/// a request 5 MiB; ListShards knows neither NextToken nor ShardFilter; DescribeStreamSummary does not tell
-/// `MaxRecordSizeInKiB`; nothing knows the `AUTO` distribution. It takes any region and credentials, and it keeps
-/// everything in memory.
+/// It is ferrokinesis on a thread of its own, behind a layer that makes it behave like the service where a consumer
+/// relies on it:
+///
+/// - UpdateShardCount splits and merges, so that each shard names its parents.
+/// - A closed shard has an EndingSequenceNumber and keeps its records. Its end has no NextShardIterator, and names
+///   ChildShards.
+/// - ListShards has pages of at most 1,000 shards, NextToken, and every type of ShardFilter.
+/// - GetRecords has pages of at most 10,000 records and 10 MiB, and says in MillisBehindLatest whether there is more.
+/// - Records appear in the order of their sequence numbers, also for a reader amid writes.
+/// - A stream's ARN stands for its name. CBOR has timestamps in milliseconds, as the AWS SDK for Java reads them.
+///
+/// # Where it differs from the service
+/// | what | the service | this server |
+/// |---|---|---|
+/// | region, credentials | checked | any are taken; a signature has to be there, and is not verified |
+/// | durability | at least 24 hours | memory, until the server stops |
+/// | record, request | up to 10 MiB each | 1 MiB a record, 5 MiB a request |
+/// | partition key | 256 characters, optional on `AUTO` streams | 256 bytes, required |
+/// | write limits | count data and keys, in an unpublished way | count data, in seconds that begin with a record |
+/// | read limits | 5 calls/s and 2 MiB/s a shard; limits of calls a second for an account | none |
+/// | UpdateShardCount | at most doubles or halves, ten times a day | any count |
+/// | shard limit | the account's | 1,000,000 open shards |
+/// | resharding | takes seconds; the stream is `UPDATING` | in force when the call is answered |
+/// | short-lived shards of UpdateShardCount | an unpublished number | as few as splits and merges in pairs need |
+/// | arrival times | milliseconds | whole seconds; right after a reshard, a second ahead |
+/// | AT_TIMESTAMP, filters by time | exact | include the whole second |
+/// | closed shards | vanish after the retention period | vanish from ListShards |
+/// | DescribeStream | 100 shards a page | all shards, whatever Limit and ExclusiveStartShardId |
+/// | DescribeStreamSummary | MaxRecordSizeInKiB; for on-demand streams, the record distribution | neither |
+/// | on-demand streams | scale with traffic | a mode that is stored and changes nothing |
+/// | SplitShard and MergeShards of a closed shard | an unpublished code | `ResourceNotFoundException` |
+/// | SubscribeToShard | HTTP/2 pushes | polls every 200 ms; MillisBehindLatest is 0 |
+/// | encryption, policies, tags, enhanced monitoring | in force | stored and returned, without an effect |
 pub struct EmbeddedKinesis {
     server: ServerThread,
-    store: Store,
+    emulator: Emulator,
 }
 
 impl EmbeddedKinesis {
@@ -60,7 +94,10 @@ impl EmbeddedKinesis {
             enforce_limits,
             ..StoreOptions::default()
         });
-        let app = app.layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+        let emulator = Emulator::new(store);
+        let app = app
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .layer(from_fn_with_state(emulator.clone(), front::serve));
         let server = ServerThread::start("embedded-kinesis", bind(port)?, |listener, drain| async move {
             let listener = listener.tap_io(|connection| {
                 // Without it a reply in two segments waits for the client's delayed acknowledgement.
@@ -69,7 +106,7 @@ impl EmbeddedKinesis {
             // It reports errors of accepting by itself, and has no others.
             let _ = axum::serve(listener, app).with_graceful_shutdown(drain.wait()).await;
         })?;
-        Ok(Self { server, store })
+        Ok(Self { server, emulator })
     }
 
     /// Where it listens.
@@ -91,14 +128,10 @@ impl EmbeddedKinesis {
 
     /// Does what an HTTP request for this operation would do, validation included.
     async fn execute(&self, operation: Operation, input: Value) -> Result<Value, EmbeddedError> {
-        let rules = operation.validation_rules();
-        let fields: Vec<_> = rules.iter().map(|(name, field)| (*name, field)).collect();
-        let input = validation::check_types(&input, &fields)?;
-        validation::check_validations(&input, &fields, None)?;
-        let store = self.store.clone();
-        // There, and not here: ferrokinesis spawns what completes the operation.
-        let done = self.server.runtime().spawn(async move { dispatch(&store, operation, input).await });
-        Ok(done.await.map_err(|_| EmbeddedError::Stopped)??.unwrap_or_default())
+        let emulator = self.emulator.clone();
+        // On the server's runtime, since ferrokinesis spawns tasks that complete the operation.
+        let done = self.server.runtime().spawn(async move { emulator.execute(operation, &input).await });
+        Ok(done.await.map_err(|_| EmbeddedError::Stopped)??)
     }
 }
 

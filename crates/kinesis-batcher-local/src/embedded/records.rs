@@ -53,7 +53,7 @@ impl EmbeddedKinesis {
         // number. The space sorts right after the number itself.
         let from = after.map_or_else(|| format!("{index:08x}/"), |number| format!("{index:08x}/{number} "));
         let to = format!("{:08x}", index + 1);
-        let (store, name, shard) = (self.store.clone(), stream.to_owned(), shard_id.to_owned());
+        let (store, name, shard) = (self.emulator.store.clone(), stream.to_owned(), shard_id.to_owned());
         let page = self.server.runtime().spawn(async move {
             let page = store.get_records_range_limited(&name, &from, &to, limit).await;
             page.into_iter().map(|(key, record)| stored(&shard, &key, record)).collect()
