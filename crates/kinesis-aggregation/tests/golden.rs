@@ -1,5 +1,5 @@
 //! Aggregates written by AWS's own packages, and aggregates of ours that those packages have read.
-//! `interop/run --write-golden` writes the files; `interop/run` compares far more cases.
+//! `interop/run --only codec --write-golden` writes the files; `interop/run` compares far more cases.
 
 #[path = "../examples/interop/case.rs"]
 mod case;

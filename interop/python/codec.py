@@ -1,58 +1,51 @@
-"""Compares the crate with AWS's `aws-kinesis-agg` of PyPI and of npm, both ways, on generated cases.
+"""Compares `kinesis-aggregation` with AWS's packages for Python, Node, Java and Go, both ways, on generated cases."""
 
-Run it by `interop/run`, which installs what it needs.
-"""
-
-import argparse
 import base64
+import hashlib
 import json
 import random
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 from aws_kinesis_agg.aggregator import AggRecord, messages_pb2
 from aws_kinesis_agg.deaggregator import deaggregate_records
+
+from kcl import Result
+from servers import Filter, HERE
 
 MAGIC = b"\xf3\x89\x9a\xc2"
 MIB = 1 << 20
 HASH_KEY_MAX = str(2**128 - 1)
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--ours", required=True, help="the interop example, built")
-    arguments.add_argument("--node-modules", required=True, help="the directory that holds node_modules")
-    arguments.add_argument("--cases", type=int, default=3000)
-    arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--write-golden", type=Path, metavar="DIRECTORY")
-    options = arguments.parse_args()
-
-    here = Path(__file__).resolve().parent
-    ours = Filter([options.ours])
-    node = Filter(["node", str(here / "codec.js")], options.node_modules)
-    codecs = Codecs(ours, PythonPackage(), node)
+def run_all(tools, options):
+    """Every case through every codec."""
+    ours = Codec([tools.codec])
+    readers = {
+        "Node": Codec(["node", HERE.parent / "node" / "codec.js"], tools.tools / "node"),
+        "Java": Codec(tools.java("codec", "Codec")),
+        "the KCL": Codec(tools.java("clients", "KclCodec")),
+        "Go": Codec([tools.tools / "go" / "codec"]),
+    }
+    codecs = Codecs(ours, {"Python": PythonPackage(), **readers})
     rng = random.Random(options.seed)
     cases = [*named_cases(ours), *((f"random {n}", random_members(rng)) for n in range(options.cases))]
-
-    passed = failed = 0
+    problems, failed = [], 0
     for name, members in cases:
         mismatches = codecs.compare(members, rng)
-        passed, failed = passed + (not mismatches), failed + bool(mismatches)
-        for mismatch in mismatches:
-            print(f"{name} (seed {options.seed}): {mismatch}", file=sys.stderr)
+        failed += bool(mismatches)
+        problems += [f"{name} (seed {options.seed}): {mismatch}" for mismatch in mismatches[: 6 - len(problems)]]
     if options.write_golden and not failed:
-        codecs.write_golden(options.write_golden, cases)
-    print(f"interop: {codecs.readings} readings agreed on between the crate and AWS's packages")
-    print(f"{passed} passed, {failed} failed")
-    return failed > 0
+        codecs.write_golden(tools.root / "crates" / "kinesis-aggregation" / "tests" / "golden", cases)
+    for codec in (ours, *readers.values()):
+        codec.stop()
+    cross = ", ".join(f"{name} {count}" for name, count in codecs.agreed.items())
+    yield Result("codec", f"{len(cases)} cases, {failed} differ; readings agreed on: {cross}", problems)
 
 
 class Codecs:
-    def __init__(self, ours, python, node):
-        self.ours, self.python, self.node = ours, python, node
-        self.readings = 0
+    def __init__(self, ours, others):
+        self.ours, self.others = ours, others
+        self.agreed = {}
 
     def compare(self, members, rng):
         """What went wrong in each direction, and with a damaged copy."""
@@ -60,34 +53,36 @@ class Codecs:
 
         def expect(what, answer, expected):
             if answer == {"members": expected}:
-                self.readings += 1
+                self.agreed[what] = self.agreed.get(what, 0) + 1
             else:
                 mismatches.append(f"{what}: got {shortened(answer)}, expected {shortened(expected)}")
 
         written = self.ours.encode(members)
-        expect("ours, read by ours", self.ours.decode(written), members)
-        expect("ours, read by Python", self.python.decode(written), as_aws_reads(members))
-        expect("ours, read by Node", self.node.decode(written), as_aws_reads(members))
-        by_python = self.python.encode(members)
-        expect("Python's, read by ours", self.ours.decode(by_python), members)
-        if len(by_python) != len(written):
-            mismatches.append(f"Python takes {len(by_python)} bytes of base64, ours {len(written)}")
-        by_node = self.node.encode(members)
-        expect("Node's, read by ours", self.ours.decode(by_node), as_node_writes(members))
+        encoded = {"ours": written}
+        expect("ours → ours", self.ours.decode(written), members)
+        for name, codec in self.others.items():
+            expect(f"ours → {name}", codec.decode(written), READS[name](members))
+            if name not in WRITES or (data := codec.encode(members)) is None:
+                continue
+            encoded[name] = data
+            expect(f"{name} → ours", self.ours.decode(data), WRITES[name](members))
+            # Those that write the same message need the same room.
+            if name in ("Python", "Go") and len(data) != len(written):
+                mismatches.append(f"{name} takes {len(data)} bytes of base64, ours {len(written)}")
 
-        for writer, data in (("ours", written), ("Python", by_python), ("Node", by_node)):
+        for writer, data in encoded.items():
             damaged = damage(data, rng)
-            answers = [codec.decode(damaged) for codec in (self.ours, self.python, self.node)]
-            if not all("plain" in answer for answer in answers):
-                mismatches.append(f"not all take a damaged aggregate of {writer} for plain: {shortened(answers)}")
+            for reader, codec in {"ours": self.ours, **self.others}.items():
+                if "plain" not in (answer := codec.decode(damaged)):
+                    mismatches.append(f"{reader} takes a damaged aggregate of {writer} for whole: {shortened(answer)}")
         return mismatches
 
     def write_golden(self, directory, cases):
         small = [(name, members) for name, members in cases if len(json.dumps(members)) < 1500][:24]
         for file, write, expected in (
             ("ours", self.ours.encode, lambda members: members),
-            ("python", self.python.encode, lambda members: members),
-            ("node", self.node.encode, as_node_writes),
+            ("python", self.others["Python"].encode, lambda members: members),
+            ("node", self.others["Node"].encode, as_node_writes),
         ):
             lines = [
                 json.dumps({"name": name, "data": write(members), "members": expected(members)})
@@ -96,31 +91,18 @@ class Codecs:
             (directory / f"{file}.jsonl").write_text("\n".join(lines) + "\n")
 
 
-class Filter:
-    """A process that answers each line of JSON with one."""
-
-    def __init__(self, command, directory=None):
-        self.process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-        )
+class Codec(Filter):
+    """A codec in a process of its own."""
 
     def encode(self, members):
-        answer = self.ask({"encode": members})
-        return answer["data"]
+        """In base64; None of a writer that refuses the case."""
+        return self.ask({"encode": members}).get("data")
 
     def decode(self, data):
         answer = self.ask({"decode": data})
         for member in answer.get("members", []):
-            member["tags"] = member.get("tags", [])
+            member["tags"] = member.get("tags") or []
         return answer
-
-    def ask(self, request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.process.args[0]} died on {shortened(request)}")
-        return json.loads(line)
 
 
 class PythonPackage:
@@ -130,7 +112,7 @@ class PythonPackage:
         for member in members:
             data = base64.b64decode(member["data"])
             if not record.add_user_record(member["partition_key"], data, member["explicit_hash_key"]):
-                raise SystemExit("the Python package finds the case too large")
+                raise RuntimeError("the Python package finds the case too large")
             # It has no way to add tags, but its message type has.
             for key, value in member["tags"]:
                 tag = record.agg_record.records[-1].tags.add(key=key)
@@ -186,6 +168,35 @@ def as_node_writes(members):
         }
         for m in members
     ]
+
+
+def as_kcl_reads(members):
+    """The KCL and awslabs' package for Java hand out no tags."""
+    return [{**m, "tags": []} for m in members]
+
+
+def as_go_reads(members):
+    """awslabs' package for Go hands out neither tags nor explicit hash keys."""
+    return [{**m, "explicit_hash_key": None, "tags": []} for m in members]
+
+
+def as_java_writes(members):
+    """awslabs' package for Java gives a member without an explicit hash key the MD5 of its key. It drops tags."""
+
+    def hash_key(key):
+        return str(int.from_bytes(hashlib.md5(key.encode()).digest(), "big"))
+
+    return [
+        {**m, "explicit_hash_key": m["explicit_hash_key"] or hash_key(m["partition_key"]), "tags": []} for m in members
+    ]
+
+
+def as_they_are(members):
+    return members
+
+
+READS = {"Python": as_aws_reads, "Node": as_aws_reads, "Java": as_kcl_reads, "the KCL": as_kcl_reads, "Go": as_go_reads}
+WRITES = {"Python": as_they_are, "Node": as_node_writes, "Java": as_java_writes, "Go": as_they_are}
 
 
 def named_cases(ours):
@@ -263,7 +274,3 @@ def damage(data, rng):
 def shortened(value):
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) < 600 else f"{text[:600]}… ({len(text)} characters)"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

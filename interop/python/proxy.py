@@ -1,0 +1,105 @@
+"""A proxy before a Kinesis server that makes it worse, for the checks of interop.
+
+    proxy.py UPSTREAM [--auto] [--spread] [--lose-replies N]
+
+`--auto` answers `RecordDistributionStrategy: AUTO` in DescribeStreamSummary, as a stream whose keys the service ignores.
+`--spread` ignores keys as such a stream does: each entry of PutRecords goes to a place drawn at random.
+`--lose-replies N` passes every Nth PutRecords on and closes the connection in the place of its reply, at most five times.
+"""
+
+import argparse
+import http.client
+import json
+import random
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+HASH_KEYS = 2**128
+LOST_MAX = 5
+# What belongs to one connection and is not passed on.
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "te", "upgrade"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        action = self.headers.get("x-amz-target", "").rpartition(".")[2]
+        options = self.server.options
+        if action == "PutRecords" and options.spread:
+            body = spread(body, self.server.random)
+        status, headers, answer = self.forward(body)
+        if action == "DescribeStreamSummary" and options.auto and status == 200:
+            answer = auto(answer)
+        if action == "PutRecords" and self.server.loses_this():
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def forward(self, body):
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+        upstream = http.client.HTTPConnection(self.server.upstream.hostname, self.server.upstream.port, timeout=60)
+        try:
+            upstream.request("POST", self.path, body, headers)
+            response = upstream.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            upstream.close()
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, options):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.options, self.upstream = options, urlsplit(options.upstream)
+        self.random, self.lock = random.Random(1), threading.Lock()
+        self.requests = self.lost = 0
+
+    def loses_this(self):
+        with self.lock:
+            self.requests += 1
+            every = self.options.lose_replies
+            if not every or self.requests % every or self.lost >= LOST_MAX:
+                return False
+            self.lost += 1
+            return True
+
+
+def spread(body, rng):
+    request = json.loads(body)
+    for entry in request["Records"]:
+        entry["ExplicitHashKey"] = str(rng.randrange(HASH_KEYS))
+    return json.dumps(request).encode()
+
+
+def auto(answer):
+    description = json.loads(answer)
+    description["StreamDescriptionSummary"]["RecordDistributionStrategy"] = "AUTO"
+    return json.dumps(description).encode()
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("upstream")
+    arguments.add_argument("--auto", action="store_true")
+    arguments.add_argument("--spread", action="store_true")
+    arguments.add_argument("--lose-replies", type=int, default=0, metavar="N")
+    server = Server(arguments.parse_args())
+    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
