@@ -8,7 +8,8 @@ use crate::time::Timestamp;
 ///
 /// Such an error says nothing about a record, so it fails none. The producer sends one request at a time as a probe,
 /// first after 25 to 50 ms and then after waits that double up to between 1 and 2 s. The first request that is answered
-/// ends the hold; a record ends only with its [time to live](crate::ConfigBuilder::time_to_live).
+/// ends the hold; a record ends only with its [time to live](crate::ConfigBuilder::time_to_live). A hold also ends when no
+/// record is left, because there is none to probe with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hold {

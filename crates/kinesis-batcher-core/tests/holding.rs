@@ -95,6 +95,7 @@ fn the_time_to_live_ends_a_record_that_is_held_and_names_the_cause() {
     };
     assert_eq!(error.code().as_str(), "AccessDeniedException");
     assert_eq!((failure.attempts, failure.possibly_stored), (0, false));
+    assert_eq!(world.batcher.hold(), None, "nothing is held that could show that the stream is back");
 }
 
 #[test]

@@ -124,7 +124,8 @@ impl State {
         }
         let throttled_before = self.batcher.stats().records_throttled;
         effects.delivered = self.batcher.handle_answer(now, answered);
-        effects.troubles.extend(self.troubles.hold(now, self.batcher.hold()));
+        let stored_at = self.batcher.stats().last_stored_at;
+        effects.troubles.extend(self.troubles.hold(now, self.batcher.hold(), stored_at));
         let throttled = self.batcher.stats().records_throttled - throttled_before;
         effects.troubles.extend(self.troubles.throttled(now, throttled));
     }

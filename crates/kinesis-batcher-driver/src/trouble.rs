@@ -54,10 +54,16 @@ impl Troubles {
         })
     }
 
-    /// The producer holds its records for this reason, or does not. Each hold is one line, and its end another.
-    pub(crate) fn hold(&mut self, now: Timestamp, hold: Option<&Hold>) -> Option<Trouble> {
+    /// The producer holds its records for this reason, or does not; a record was stored last at `stored_at`. Each hold
+    /// is one line, and its end another unless it ended for want of records.
+    pub(crate) fn hold(
+        &mut self,
+        now: Timestamp,
+        hold: Option<&Hold>,
+        stored_at: Option<Timestamp>,
+    ) -> Option<Trouble> {
         match (hold, &self.hold) {
-            (Some(hold), Some((code, _))) if hold.error.code() == code => None,
+            (Some(hold), Some((code, since))) if (hold.error.code(), hold.since) == (code, *since) => None,
             (Some(hold), _) => {
                 self.held.spend(now, 1)?;
                 self.hold = Some((hold.error.code().clone(), hold.since));
@@ -65,7 +71,7 @@ impl Troubles {
             }
             (None, _) => {
                 let (_, since) = self.hold.take()?;
-                Some(Trouble::Resumed { after: now.since(since) })
+                (stored_at >= Some(since)).then(|| Trouble::Resumed { after: now.since(since) })
             }
         }
     }

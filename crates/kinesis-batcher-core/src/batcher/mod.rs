@@ -427,6 +427,10 @@ impl<T> Batcher<T> {
             self.events.push(Event::Unblocked);
         }
         let held = self.buffer.held();
+        if held.records == 0 {
+            // Nothing is left to probe with. A program that sends nothing while this says so must not wait for ever.
+            self.hold = None;
+        }
         let closed = matches!(self.phase, Phase::Closed | Phase::Aborted);
         if closed && held.records == 0 {
             self.phase = Phase::Drained;
