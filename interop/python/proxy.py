@@ -1,9 +1,10 @@
 """A proxy before a Kinesis server that makes it worse, for the checks of interop.
 
-    proxy.py UPSTREAM [--auto] [--spread] [--lose-replies N]
+    proxy.py UPSTREAM [--tls] [--auto] [--spread] [--lose-replies N]
 
 `--auto` answers `RecordDistributionStrategy: AUTO` in DescribeStreamSummary, as a stream whose keys the service ignores.
 `--spread` ignores keys as such a stream does: each entry of PutRecords goes to a place drawn at random.
+`--tls` speaks TLS, with a certificate that nothing trusts.
 `--lose-replies N` passes every Nth PutRecords on and closes the connection in the place of its reply, at most five times.
 """
 
@@ -11,7 +12,11 @@ import argparse
 import http.client
 import json
 import random
+import ssl
+import tempfile
 import threading
+from datetime import datetime, timedelta
+from pathlib import Path
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -90,14 +95,46 @@ def auto(answer):
     return json.dumps(description).encode()
 
 
+def tls_context():
+    """A server's, with a self-signed certificate of a day."""
+    # Only here: the package is large.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    yesterday = datetime.now() - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(yesterday)
+        .not_valid_after(yesterday + timedelta(days=3)).sign(key, hashes.SHA256())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "both.pem"
+        file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ) + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        context.load_cert_chain(file)
+    return context
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("upstream")
+    arguments.add_argument("--tls", action="store_true")
     arguments.add_argument("--auto", action="store_true")
     arguments.add_argument("--spread", action="store_true")
     arguments.add_argument("--lose-replies", type=int, default=0, metavar="N")
     server = Server(arguments.parse_args())
-    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    if server.options.tls:
+        # The handshake is the handler's business, or one connection that says nothing would keep all others out.
+        server.socket = tls_context().wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    scheme = "https" if server.options.tls else "http"
+    print(f"{scheme}://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 
 

@@ -138,7 +138,8 @@ class Proxy(Process):
         super().__init__(
             name, [sys.executable, HERE / "proxy.py", upstream, *flags], tools.scratch / f"{name}.log"
         )
-        self.endpoint = self.wait_for(r"(http://127\.0\.0\.1:\d+)")[1]
+        listening = self.wait_for(r"(https?://127\.0\.0\.1:(\d+))")
+        self.endpoint, self.port = listening[1], int(listening[2])
 
 
 class Kcl(Process):

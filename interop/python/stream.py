@@ -1,5 +1,6 @@
 """A stream, the records that are written to it, and what is stored in it."""
 
+import base64
 import json
 import random
 import subprocess
@@ -115,8 +116,6 @@ class Stream:
         done = subprocess.run(command, env=environment(), capture_output=True, timeout=600)
         if done.returncode:
             raise RuntimeError(f"read of {self.name}: {done.stderr.decode(errors='replace')[-500:]}")
-        import base64
-
         records = []
         for line in done.stdout.splitlines():
             record = json.loads(line)
@@ -125,10 +124,12 @@ class Stream:
         return records
 
 
-def write(tools, stream, count, seconds, *, writer, aggregate, order, changes=(), through=None):
+def write(tools, stream, count, seconds, *, writer, aggregate, order, changes=(), through=None, tls_port=None):
     """Feeds a producer evenly and changes the shards meanwhile, at equal distances."""
     endpoint = through or stream.endpoint
-    if writer == "push":
+    if writer == "KPL":
+        command = tools.java("clients", "Kpl", stream.name, tls_port, tools.scratch)
+    elif writer == "push":
         command = [tools.pusher, "push", "--stream", stream.name, "--endpoint-url", endpoint, "--summary", "json",
                    "--progress", "never", "--partition-key", r"regex:^\d+ (\S+)", "--request-bytes", "1MiB"]
         command += ["--order", "partition-key"] if order else []
@@ -139,15 +140,24 @@ def write(tools, stream, count, seconds, *, writer, aggregate, order, changes=()
     child = subprocess.Popen(
         [str(word) for word in command], env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
     )
-    fed = threading.Thread(target=feed, args=(child.stdin, count, seconds), daemon=True)
-    fed.start()
-    failures = []
-    change_thread = threading.Thread(target=change_shards, args=(stream, changes, seconds, failures), daemon=True)
-    change_thread.start()
-    output = child.stdout.read()
+    output, failures = [], []
+    reading = threading.Thread(target=lambda: output.extend(child.stdout), daemon=True)
+    if writer != "push":
+        # A JVM takes seconds to start: the load begins with the first receipt.
+        child.stdin.write(f"{payload(0)}\n".encode())
+        child.stdin.flush()
+        output.append(child.stdout.readline())
+    threads = [
+        reading,
+        threading.Thread(target=feed, args=(child.stdin, writer != "push", count, seconds), daemon=True),
+        threading.Thread(target=change_shards, args=(stream, changes, seconds, failures), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     code = child.wait()
-    fed.join()
-    change_thread.join()
+    for thread in threads:
+        thread.join()
+    output = b"".join(output)
     log.close()
     written = summary_of_push(output, count) if writer == "push" else receipts(output)
     written.problems += failures
@@ -156,8 +166,8 @@ def write(tools, stream, count, seconds, *, writer, aggregate, order, changes=()
     return written
 
 
-def feed(pipe, count, seconds):
-    start, number = time.monotonic(), 0
+def feed(pipe, first, count, seconds):
+    start, number = time.monotonic(), int(first)
     try:
         while number < count:
             due = min(count, int(count * (time.monotonic() - start) / seconds) + 1)

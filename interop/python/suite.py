@@ -5,12 +5,13 @@ import shutil
 import sys
 import time
 
+import auto
 import codec
 import kcl
 from kcl import Result
 from servers import Tools
 
-PARTS = {"codec": codec.run_all, "kcl": kcl.run_all}
+PARTS = {"codec": codec.run_all, "kcl": kcl.run_all, "auto": auto.run_all, "kpl": kcl.run_kpl}
 
 
 def main():
