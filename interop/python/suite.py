@@ -8,10 +8,12 @@ import time
 import auto
 import codec
 import kcl
+import sdks
 from kcl import Result
 from servers import Tools
 
-PARTS = {"codec": codec.run_all, "kcl": kcl.run_all, "auto": auto.run_all, "kpl": kcl.run_kpl}
+PARTS = {"codec": codec.run_all, "kcl": kcl.run_all, "auto": auto.run_all, "kpl": kcl.run_kpl,
+         "sdks": sdks.run_all}
 
 
 def main():
