@@ -84,7 +84,18 @@ fn metadata_tells_of_every_shard() {
     assert!(shards.windows(2).all(|pair| pair[0].ending_hash_key + 1 == pair[1].starting_hash_key));
     let summary =
         client.call("DescribeStreamSummary", &json!({ "StreamName": "fast" })).unwrap().ok().unwrap();
-    assert_eq!(summary["StreamDescriptionSummary"]["OpenShardCount"], 10_000);
+    let summary = &summary["StreamDescriptionSummary"];
+    assert_eq!(summary["OpenShardCount"], 10_000);
+    assert!(summary["RecordDistributionStrategy"].is_null(), "S-26: it is there for on-demand streams alone");
+    let first = client.call("ListShards", &json!({ "StreamName": "fast" })).unwrap().ok().unwrap();
+    assert_eq!(first["Shards"].as_array().unwrap().len(), 1_000, "S-10: a page has 1,000 shards");
+    let token = &first["NextToken"];
+    let second =
+        client.call("ListShards", &json!({ "NextToken": token, "MaxResults": 2 })).unwrap().ok().unwrap();
+    assert_eq!(second["Shards"][0]["ShardId"], "shardId-000000001000");
+    assert_eq!(second["Shards"].as_array().unwrap().len(), 2);
+    let forged = client.call("ListShards", &json!({ "NextToken": "forged" })).unwrap();
+    assert_eq!(forged.error_code().as_deref(), Some("ExpiredNextTokenException"));
 }
 
 #[test]
@@ -96,6 +107,8 @@ fn a_refused_request_leaves_nothing_behind() {
         (r#"{"Data":"?","PartitionKey":"k"}"#, "SerializationException"),
         (r#"{"Data":"YQ=="}"#, "SerializationException"),
         (r#"{"Data":"YQ==","PartitionKey":"k","ExplicitHashKey":"x"}"#, "InvalidArgumentException"),
+        (r#"{"Data":"YQ==","PartitionKey":"k","ExplicitHashKey":"+1"}"#, "InvalidArgumentException"),
+        (r#"{"Data":"YQ==","PartitionKey":"k","ExplicitHashKey":"01"}"#, "InvalidArgumentException"),
         (&[good; 500].join(","), "ValidationException"),
     ] {
         let reply = client.call_with_body("PutRecords", body(bad).as_bytes()).unwrap();
@@ -104,7 +117,7 @@ fn a_refused_request_leaves_nothing_behind() {
     let none = client.call("PutRecords", &json!({ "StreamName": "fast", "Records": [] })).unwrap();
     assert_eq!(none.error_code().as_deref(), Some("ValidationException"));
     assert_eq!(kinesis.stored_records(), []);
-    assert_eq!(kinesis.counters(), FastCounters { requests: 5, ..FastCounters::default() });
+    assert_eq!(kinesis.counters(), FastCounters { requests: 7, ..FastCounters::default() });
     client.call_with_body("PutRecords", body(good).as_bytes()).unwrap().ok().unwrap();
     assert_eq!(kinesis.stored_records().len(), 2, "and does not harm the next one");
 }

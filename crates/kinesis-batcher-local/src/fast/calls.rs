@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -10,6 +11,14 @@ use super::server::Shared;
 use super::store::{NotBase64, Store};
 use crate::http::Reply;
 use crate::routing::{hash_key, sequence_number, shard_id};
+
+/// What of a listing concerns this server.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListShards {
+    next_token: Option<String>,
+    max_results: Option<usize>,
+}
 
 /// Why a PutRecords request is refused.
 pub(crate) enum Refusal {
@@ -85,23 +94,37 @@ pub(crate) fn put_records<'a>(
     Ok(answer.finish())
 }
 
-/// All shards on one page, whatever the request says: they are all open.
-pub(crate) fn list_shards(shared: &Shared) -> Reply {
-    let mut ends = shared.starts[1..].iter().map(|start| start - 1).chain([u128::MAX]);
-    let shards: Vec<Value> = (0..)
-        .zip(&shared.starts)
-        .map(|(number, start)| {
+/// Open shards, page by page, whatever the request names: a page has 1,000 (S-10), and its token is the number of the
+/// next page's first shard.
+pub(crate) fn list_shards(shared: &Shared, body: &[u8]) -> Reply {
+    let input: ListShards = match serde_json::from_slice(body) {
+        Ok(input) => input,
+        Err(_) => return Refusal::Malformed.into(),
+    };
+    let from = match input.next_token.as_deref().map(str::parse).unwrap_or(Ok(0_usize)) {
+        Ok(from) if from < shared.starts.len() => from,
+        _ => return Reply::error(400, "ExpiredNextTokenException", "The token is not one of this server's."),
+    };
+    let page = input.max_results.unwrap_or(PAGE_SHARDS).clamp(1, PAGE_SHARDS);
+    let next = (from + page).min(shared.starts.len());
+    let shards: Vec<Value> = (from..next)
+        .map(|place| {
+            let end = shared.starts.get(place + 1).map_or(u128::MAX, |start| start - 1);
             json!({
-                "ShardId": shard_id(number),
+                "ShardId": shard_id(place as u32),
                 "HashKeyRange": {
-                    "StartingHashKey": start.to_string(),
-                    "EndingHashKey": ends.next().unwrap_or(u128::MAX).to_string(),
+                    "StartingHashKey": shared.starts[place].to_string(),
+                    "EndingHashKey": end.to_string(),
                 },
                 "SequenceNumberRange": { "StartingSequenceNumber": sequence_number(0) },
             })
         })
         .collect();
-    Reply::json(json!({ "Shards": shards }).to_string().into_bytes())
+    let mut reply = json!({ "Shards": shards });
+    if next < shared.starts.len() {
+        reply["NextToken"] = next.to_string().into();
+    }
+    Reply::json(reply.to_string().into_bytes())
 }
 
 pub(crate) fn describe_stream_summary(shared: &Shared) -> Reply {
@@ -118,17 +141,23 @@ pub(crate) fn describe_stream_summary(shared: &Shared) -> Reply {
         "OpenShardCount": shared.starts.len(),
         "ConsumerCount": 0,
         "MaxRecordSizeInKiB": RECORD_SIZE_MAX_KIB,
-        "RecordDistributionStrategy": "USER_PARTITION_KEY",
     }});
     Reply::json(reply.to_string().into_bytes())
 }
 
 fn parse_hash_key(text: &[u8]) -> Result<u128, Refusal> {
-    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Refusal::ExplicitHashKey)
+    // S-05: digits alone, and no leading zeros. The parser takes a plus sign, too.
+    let is_canonical =
+        text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || text.first() != Some(&b'0'));
+    let text = std::str::from_utf8(text).ok().filter(|_| is_canonical);
+    text.and_then(|text| text.parse().ok()).ok_or(Refusal::ExplicitHashKey)
 }
 
-/// Entries of a PutRecords request (API reference of PutRecords, 2026).
+/// Entries of a PutRecords request (S-01).
 const ENTRIES_MAX: u64 = 500;
 
-/// The most that the service grants a stream (quotas of Kinesis Data Streams, 2026).
+/// Shards on a page of ListShards (S-10).
+const PAGE_SHARDS: usize = 1_000;
+
+/// The most that the service grants a stream (S-03).
 const RECORD_SIZE_MAX_KIB: u32 = 10_240;

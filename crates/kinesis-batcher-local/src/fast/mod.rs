@@ -3,7 +3,7 @@
 //! [`FastKinesis`] serves one stream. It routes each record to its shard, stores it, and answers with shard and
 //! sequence number, in well under a microsecond a record; so what a benchmark measures is the client. It throttles
 //! nothing, resharding is not for it, and of the service's rules it knows but the form of a request, its 1–500 entries
-//! and the ranges of explicit hash keys. It speaks JSON, and PutRecords in CBOR as well.
+//! (S-01), the form of explicit hash keys (S-05) and the pages of ListShards (S-10). It speaks JSON, and PutRecords in CBOR as well.
 //!
 //! ```
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {

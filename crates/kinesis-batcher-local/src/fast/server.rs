@@ -210,7 +210,7 @@ async fn serve_connection(mut connection: Connection, shared: Arc<Shared>, index
                     if is_cbor { reply.in_cbor() } else { reply }
                 })
             }
-            "ListShards" => Err(list_shards(&shared)),
+            "ListShards" => Err(list_shards(&shared, &request.body)),
             "DescribeStreamSummary" => Err(describe_stream_summary(&shared)),
             _ => Err(Reply::error(
                 400,

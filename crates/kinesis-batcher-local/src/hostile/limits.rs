@@ -13,7 +13,7 @@ pub struct ShardLimits {
     pub window: LimitWindow,
 }
 
-/// How limits are counted.
+/// How limits are counted. The service does not publish it (S-08).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitWindow {
     /// A bucket that holds what comes in one second and starts full. A record larger than the bucket is let through a
@@ -24,7 +24,7 @@ pub enum LimitWindow {
 }
 
 impl ShardLimits {
-    /// The service's: 1,000 records/s and 1 MiB/s, as token buckets (Kinesis Data Streams quotas and limits, 2026).
+    /// The service's: 1,000 records/s and 1 MiB/s (S-06, S-07), as token buckets.
     #[must_use]
     pub fn of_the_service() -> Self {
         Self { records_per_second: 1_000, bytes_per_second: 1 << 20, window: LimitWindow::TokenBucket }
@@ -37,30 +37,31 @@ pub(crate) struct ShardMeter {
     limits: ShardLimits,
     records: Meter,
     bytes: Meter,
-    at: Instant,
+    /// When the bucket was filled up last, or when the second began; `None` before the first record.
+    at: Option<Instant>,
 }
 
 impl ShardMeter {
-    pub(crate) fn new(limits: ShardLimits, now: Instant) -> Self {
+    pub(crate) fn new(limits: ShardLimits) -> Self {
         Self {
             limits,
             records: Meter::full(limits.records_per_second),
             bytes: Meter::full(limits.bytes_per_second),
-            at: now,
+            at: None,
         }
     }
 
     /// Takes the record, or leaves both meters as they are.
     pub(crate) fn admit(&mut self, now: Instant, bytes: usize) -> bool {
-        let elapsed = now.saturating_duration_since(self.at);
+        let elapsed = now.saturating_duration_since(*self.at.get_or_insert(now));
         match self.limits.window {
             LimitWindow::TokenBucket => {
                 self.records.refill(elapsed);
                 self.bytes.refill(elapsed);
-                self.at = now;
+                self.at = Some(now);
             }
             LimitWindow::FixedSecond if elapsed >= Duration::from_secs(1) => {
-                *self = Self::new(self.limits, now);
+                *self = Self { at: Some(now), ..Self::new(self.limits) };
             }
             LimitWindow::FixedSecond => {}
         }
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn a_token_bucket_starts_full_and_refills_at_its_rate() {
         let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::TokenBucket), start);
+        let mut meter = ShardMeter::new(limits(LimitWindow::TokenBucket));
         assert_eq!(admitted(&mut meter, start, 20, 1), 10, "a full bucket holds one second");
         let just_before = start + Duration::from_nanos(99_999_999);
         assert_eq!(admitted(&mut meter, just_before, 20, 1), 0, "a record comes every 100 ms, not before");
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn a_record_larger_than_the_bucket_leaves_a_debt() {
         let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::TokenBucket), start);
+        let mut meter = ShardMeter::new(limits(LimitWindow::TokenBucket));
         assert!(meter.admit(start, 3_000), "a full bucket lets it through");
         assert!(
             !meter.admit(start + Duration::from_millis(2_000), 1),
@@ -142,9 +143,23 @@ mod tests {
     #[test]
     fn a_fixed_second_takes_its_limit_and_then_nothing() {
         let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::FixedSecond), start);
+        let mut meter = ShardMeter::new(limits(LimitWindow::FixedSecond));
         assert_eq!(admitted(&mut meter, start, 20, 200), 5, "bytes count too");
         assert_eq!(admitted(&mut meter, start + Duration::from_millis(999), 20, 200), 0);
         assert_eq!(admitted(&mut meter, start + Duration::from_millis(1_000), 20, 200), 5);
+    }
+
+    #[test]
+    fn a_fixed_second_begins_with_its_first_record_and_not_with_the_shard() {
+        let start = Instant::now();
+        let mut meter = ShardMeter::new(limits(LimitWindow::FixedSecond));
+        let first = start + Duration::from_millis(900);
+        assert_eq!(admitted(&mut meter, first, 20, 1), 10, "S-08, one of the possibilities");
+        assert_eq!(
+            admitted(&mut meter, start + Duration::from_millis(1_100), 20, 1),
+            0,
+            "it lasts until 1,900 ms"
+        );
+        assert_eq!(admitted(&mut meter, start + Duration::from_millis(1_900), 20, 1), 10);
     }
 }

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Rejection;
 use super::put_records::StreamReference;
 use super::stream::{Shard, Stream};
+use super::{Rejection, StreamMode};
 use crate::routing::sequence_number;
 
 #[derive(Deserialize)]
@@ -16,6 +16,7 @@ struct ListShards {
     next_token: Option<String>,
     max_results: Option<usize>,
     exclusive_start_shard_id: Option<String>,
+    stream_creation_timestamp: Option<Value>,
     shard_filter: Option<ShardFilter>,
 }
 
@@ -31,9 +32,14 @@ pub(crate) fn list_shards(stream: &Stream, body: &[u8]) -> Result<Vec<u8>, Rejec
     let input: ListShards = parse(body)?;
     let (open_only, after) = match &input.next_token {
         Some(token) => {
-            if input.stream.stream_name.is_some() || input.stream.stream_arn.is_some() {
+            // S-10
+            let names_more = input.stream.stream_name.is_some()
+                || input.stream.stream_arn.is_some()
+                || input.exclusive_start_shard_id.is_some()
+                || input.stream_creation_timestamp.is_some();
+            if names_more {
                 return Err(Rejection::invalid_argument(
-                    "NextToken and StreamName cannot be provided together.",
+                    "NextToken cannot be provided together with what names a stream or a shard.",
                 ));
             }
             parse_token(token)?
@@ -46,6 +52,9 @@ pub(crate) fn list_shards(stream: &Stream, body: &[u8]) -> Result<Vec<u8>, Rejec
             (open_only, input.exclusive_start_shard_id.or(after_filter).unwrap_or_default())
         }
     };
+    if input.max_results.is_some_and(|results| !(1..=MAX_RESULTS_MAX).contains(&results)) {
+        return Err(Rejection::validation("MaxResults must be between 1 and 10000."));
+    }
     let page = stream.options.list_shards_page.min(input.max_results.unwrap_or(usize::MAX));
     let mut listed = stream
         .shards()
@@ -64,7 +73,7 @@ pub(crate) fn describe_stream_summary(stream: &Stream, body: &[u8]) -> Result<Ve
     let reference: StreamReference = parse(body)?;
     reference.check(stream)?;
     let options = &stream.options;
-    let reply = json!({ "StreamDescriptionSummary": {
+    let mut reply = json!({ "StreamDescriptionSummary": {
         "StreamName": options.stream_name,
         "StreamARN": stream.arn(),
         "StreamStatus": "ACTIVE",
@@ -76,8 +85,12 @@ pub(crate) fn describe_stream_summary(stream: &Stream, body: &[u8]) -> Result<Ve
         "OpenShardCount": stream.open_count(),
         "ConsumerCount": 0,
         "MaxRecordSizeInKiB": options.record_size_max_kib,
-        "RecordDistributionStrategy": options.distribution.as_str(),
     }});
+    // S-26: the field is there for on-demand streams alone.
+    if options.stream_mode == StreamMode::OnDemand {
+        reply["StreamDescriptionSummary"]["RecordDistributionStrategy"] =
+            options.distribution.as_str().into();
+    }
     Ok(reply.to_string().into_bytes())
 }
 
@@ -120,6 +133,9 @@ fn parse_token(token: &str) -> Result<(bool, String), Rejection> {
         _ => Err(Rejection::new(400, "ExpiredNextTokenException", "The token is not one of this server's.")),
     }
 }
+
+/// `ListShardsInputLimit`; a page has at most 1,000 shards all the same (S-10).
+const MAX_RESULTS_MAX: usize = 10_000;
 
 const OPEN: &str = "open";
 const ALL: &str = "all";

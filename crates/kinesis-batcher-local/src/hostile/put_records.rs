@@ -248,11 +248,11 @@ fn must_not_be_null(field: &str) -> Rejection {
     must(field, "not be null")
 }
 
-/// Entries of a PutRecords request (API reference of PutRecords, 2026).
+/// Entries of a PutRecords request (S-01).
 const ENTRIES_MAX: usize = 500;
 
-/// Data and partition keys of a PutRecords request, before base64 (API reference of PutRecords, 2026).
+/// Data and partition keys of a PutRecords request, before base64 (S-02).
 const REQUEST_BYTES_MAX: usize = 10 << 20;
 
-/// Unicode characters, not bytes (API reference of PutRecordsRequestEntry, 2026).
+/// Unicode characters, not bytes (S-04).
 const PARTITION_KEY_CHARS_MAX: usize = 256;

@@ -38,7 +38,7 @@ impl HostileKinesis {
         let listener = bind(options.port)?;
         let started = Instant::now();
         let kinesis = Kinesis {
-            stream: Stream::new(options, started),
+            stream: Stream::new(options),
             script: Script::default(),
             observed: Observed::default(),
             started,
@@ -156,7 +156,7 @@ impl HostileKinesis {
     /// # Errors
     /// The shard is not open, or too small.
     pub fn split(&self, shard_id: &str) -> Result<[String; 2], ReshardError> {
-        self.shared.observe(|kinesis| kinesis.stream.split(shard_id, Instant::now()))
+        self.shared.observe(|kinesis| kinesis.stream.split(shard_id))
     }
 
     /// Merges two open shards, of which the first ends where the second begins, and returns their child.
@@ -164,7 +164,7 @@ impl HostileKinesis {
     /// # Errors
     /// A shard is not open, or they are no neighbours in this order.
     pub fn merge(&self, lower: &str, upper: &str) -> Result<String, ReshardError> {
-        self.shared.observe(|kinesis| kinesis.stream.merge(lower, upper, Instant::now()))
+        self.shared.observe(|kinesis| kinesis.stream.merge(lower, upper))
     }
 
     /// Looks at what the server has seen so far, under its lock: it serves nobody meanwhile.

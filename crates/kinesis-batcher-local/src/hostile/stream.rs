@@ -42,12 +42,12 @@ pub(crate) struct Shard {
 }
 
 impl Stream {
-    pub(crate) fn new(options: HostileOptions, now: Instant) -> Self {
+    pub(crate) fn new(options: HostileOptions) -> Self {
         let ranges: Vec<_> = tile(options.shards).collect();
         let mut stream =
             Self { options, shards: Vec::new(), open: Vec::new(), auto_next: 0, sequence_next: 1 };
         for range in ranges {
-            let position = stream.add(*range.start(), *range.end(), [None, None], now);
+            let position = stream.add(*range.start(), *range.end(), [None, None]);
             stream.open.push(position);
         }
         stream
@@ -93,7 +93,7 @@ impl Stream {
         number
     }
 
-    pub(crate) fn split(&mut self, id: &str, now: Instant) -> Result<[String; 2], ReshardError> {
+    pub(crate) fn split(&mut self, id: &str) -> Result<[String; 2], ReshardError> {
         let place = self.find_open(id)?;
         let (start, end) = self.range(place);
         if start == end {
@@ -102,13 +102,13 @@ impl Stream {
         let middle = start + (end - start) / 2;
         let parents = [Some(id.to_owned()), None];
         self.close(place);
-        let lower = self.add(start, middle, parents.clone(), now);
-        let upper = self.add(middle + 1, end, parents, now);
+        let lower = self.add(start, middle, parents.clone());
+        let upper = self.add(middle + 1, end, parents);
         self.open.splice(place..=place, [lower, upper]);
         Ok([lower, upper].map(|position| self.shard_id(position).to_owned()))
     }
 
-    pub(crate) fn merge(&mut self, lower: &str, upper: &str, now: Instant) -> Result<String, ReshardError> {
+    pub(crate) fn merge(&mut self, lower: &str, upper: &str) -> Result<String, ReshardError> {
         let (place, neighbour) = (self.find_open(lower)?, self.find_open(upper)?);
         if neighbour != place + 1 {
             return Err(ReshardError::NotNeighbours(lower.to_owned(), upper.to_owned()));
@@ -116,7 +116,7 @@ impl Stream {
         let ((start, _), (_, end)) = (self.range(place), self.range(neighbour));
         self.close(place);
         self.close(neighbour);
-        let child = self.add(start, end, [Some(lower.to_owned()), Some(upper.to_owned())], now);
+        let child = self.add(start, end, [Some(lower.to_owned()), Some(upper.to_owned())]);
         self.open.splice(place..=neighbour, [child]);
         Ok(self.shard_id(child).to_owned())
     }
@@ -138,7 +138,7 @@ impl Stream {
         shard.last_sequence = Some(last_sequence);
     }
 
-    fn add(&mut self, start: u128, end: u128, parents: [Option<String>; 2], now: Instant) -> usize {
+    fn add(&mut self, start: u128, end: u128, parents: [Option<String>; 2]) -> usize {
         let [parent_shard_id, adjacent_parent_shard_id] = parents;
         let number = u32::try_from(self.shards.len()).expect("no test opens 4 billion shards");
         let first_sequence = self.next_sequence();
@@ -153,7 +153,7 @@ impl Stream {
             },
             first_sequence,
             last_sequence: None,
-            meter: self.options.shard_limits.map(|limits| ShardMeter::new(limits, now)),
+            meter: self.options.shard_limits.map(ShardMeter::new),
         });
         self.shards.len() - 1
     }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn stream() -> Stream {
-        Stream::new(HostileOptions::default(), Instant::now())
+        Stream::new(HostileOptions::default())
     }
 
     fn assert_open_shards_tile(stream: &Stream) {
@@ -184,11 +184,10 @@ mod tests {
     fn the_open_shards_tile_the_space_after_every_reshard() {
         let mut stream = stream();
         assert_open_shards_tile(&stream);
-        let now = Instant::now();
-        let [lower, upper] = stream.split("shardId-000000000001", now).unwrap();
+        let [lower, upper] = stream.split("shardId-000000000001").unwrap();
         assert_eq!([lower.as_str(), upper.as_str()], ["shardId-000000000004", "shardId-000000000005"]);
         assert_open_shards_tile(&stream);
-        assert_eq!(stream.merge(&upper, "shardId-000000000002", now).unwrap(), "shardId-000000000006");
+        assert_eq!(stream.merge(&upper, "shardId-000000000002").unwrap(), "shardId-000000000006");
         assert_open_shards_tile(&stream);
         assert_eq!(stream.open_count(), 4);
     }
@@ -198,19 +197,18 @@ mod tests {
         let mut stream = stream();
         let hash_key = (1 << 126) + 7;
         assert_eq!(stream.shard_id(stream.route(hash_key)), "shardId-000000000001");
-        let [lower, _] = stream.split("shardId-000000000001", Instant::now()).unwrap();
+        let [lower, _] = stream.split("shardId-000000000001").unwrap();
         assert_eq!(stream.shard_id(stream.route(hash_key)), lower);
     }
 
     #[test]
     fn what_cannot_be_resharded_is_refused() {
         let mut stream = stream();
-        let now = Instant::now();
         let name = |number| shard_id(number);
-        assert_eq!(stream.merge(&name(0), &name(2), now), Err(ReshardError::NotNeighbours(name(0), name(2))));
-        assert_eq!(stream.merge(&name(1), &name(0), now), Err(ReshardError::NotNeighbours(name(1), name(0))));
-        stream.split(&name(0), now).unwrap();
-        assert_eq!(stream.split(&name(0), now), Err(ReshardError::NotOpen(name(0))));
+        assert_eq!(stream.merge(&name(0), &name(2)), Err(ReshardError::NotNeighbours(name(0), name(2))));
+        assert_eq!(stream.merge(&name(1), &name(0)), Err(ReshardError::NotNeighbours(name(1), name(0))));
+        stream.split(&name(0)).unwrap();
+        assert_eq!(stream.split(&name(0)), Err(ReshardError::NotOpen(name(0))));
         assert_eq!(stream.open_count(), 5, "a refused reshard changes nothing");
     }
 }

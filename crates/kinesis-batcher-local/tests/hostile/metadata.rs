@@ -39,6 +39,11 @@ fn the_description_tells_what_a_producer_needs() {
     assert_eq!(summary["StreamModeDetails"]["StreamMode"], "ON_DEMAND");
     assert_eq!(summary["RecordDistributionStrategy"], "AUTO");
     assert_eq!(summary["StreamStatus"], "ACTIVE");
+    let (_kinesis, client) = start_default();
+    assert!(
+        describe(&client)["RecordDistributionStrategy"].is_null(),
+        "S-26: a provisioned stream has no distribution to tell of"
+    );
 }
 
 #[test]
@@ -53,9 +58,22 @@ fn shards_are_listed_page_by_page() {
     assert_eq!(ids(&first), ["shardId-000000000000", "shardId-000000000001"]);
     let after = json!({ "StreamName": "hostile", "ExclusiveStartShardId": "shardId-000000000005" });
     assert_eq!(ids(&list(&client, &after)), ["shardId-000000000006"]);
-    let both =
-        client.call("ListShards", &json!({ "StreamName": "hostile", "NextToken": first["NextToken"] }));
-    assert_eq!(both.unwrap().error_code().as_deref(), Some("InvalidArgumentException"));
+    for (name, value) in [
+        ("StreamName", json!("hostile")),
+        ("StreamARN", json!(kinesis.stream_arn())),
+        ("ExclusiveStartShardId", json!("shardId-000000000001")),
+        ("StreamCreationTimestamp", json!(1_767_225_600.0)),
+    ] {
+        let both = client.call("ListShards", &json!({ name: value, "NextToken": first["NextToken"] }));
+        let code = both.unwrap().error_code();
+        assert_eq!(code.as_deref(), Some("InvalidArgumentException"), "S-10: {name} and a token");
+    }
+    let none = client.call("ListShards", &json!({ "StreamName": "hostile", "MaxResults": 0 })).unwrap();
+    assert_eq!(
+        none.error_code().as_deref(),
+        Some("ValidationException"),
+        "S-10: a page has a shard at least"
+    );
     let forged = client.call("ListShards", &json!({ "NextToken": "forged" })).unwrap();
     assert_eq!(forged.error_code().as_deref(), Some("ExpiredNextTokenException"));
 }
