@@ -1,6 +1,8 @@
 //! The embedded Kinesis over the wire through splits, merges and UpdateShardCount, read as the KCL reads.
 
 #![allow(clippy::unwrap_used)]
+// Helpers take what `json!` makes.
+#![allow(clippy::needless_pass_by_value)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -64,6 +66,12 @@ fn iterator(client: &RawClient, shard_id: &str, kind: &str) -> String {
 
 fn seconds_since_1970() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+fn wait_until(seconds: f64) {
+    while seconds_since_1970() < seconds {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A consumer that begins with the shards at the trim horizon and learns of others only from ChildShards, as the KCL
@@ -241,8 +249,10 @@ fn a_listing_is_filtered_by_horizon_time_latest_and_shard() {
     let (_kinesis, client) = start(2);
     let while_two = seconds_since_1970();
     // Shards are opened and closed in whole seconds.
-    std::thread::sleep(Duration::from_millis(2_100));
+    wait_until(while_two.ceil());
+    let before = seconds_since_1970();
     reshard(&client, 4);
+    let after = seconds_since_1970();
     let at = |kind: &str, time: f64| list(&client, json!({ "Type": kind, "Timestamp": time }));
     assert_eq!(list(&client, Value::Null), ids(0..6));
     assert_eq!(list(&client, json!({ "Type": "FROM_TRIM_HORIZON" })), ids(0..6));
@@ -252,7 +262,9 @@ fn a_listing_is_filtered_by_horizon_time_latest_and_shard() {
     assert_eq!(at("AT_TIMESTAMP", while_two), ids(0..2));
     assert_eq!(at("AT_TIMESTAMP", 1.0), ids(0..2), "a time before the stream is its beginning");
     assert_eq!(at("AT_TIMESTAMP", seconds_since_1970() + 5.0), ids(2..6));
-    assert_eq!(at("AT_TIMESTAMP", seconds_since_1970()), ids(0..6), "both in the second of the change");
+    if before.floor() == after.floor() {
+        assert_eq!(at("AT_TIMESTAMP", after), ids(0..6), "both in the second of the change");
+    }
     assert_eq!(at("FROM_TIMESTAMP", while_two), ids(0..6));
     assert_eq!(at("FROM_TIMESTAMP", seconds_since_1970() + 5.0), ids(2..6));
     let cbor = client.clone().with_cbor();
@@ -352,9 +364,7 @@ fn a_time_after_the_last_record_begins_behind_it() {
         let from = call(client, "GetShardIterator", input);
         call(client, "GetRecords", json!({ "ShardIterator": from["ShardIterator"] }))
     };
-    while seconds_since_1970() < written + 1.0 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(written + 1.0);
     assert_eq!(at(&client, json!(written + 1.0))["Records"], json!([]));
     let all = at(&client, json!(written - 1.0));
     assert_eq!(all["Records"].as_array().unwrap().len(), 3);

@@ -29,9 +29,9 @@ fn how_to_use(port: u16, streams: &[String]) -> String {
     let stream = streams.first().map_or("orders", String::as_str);
     let mut text = format!(
         "Kinesis is listening on http://127.0.0.1:{port}; stop it with Ctrl-C.\n\n\
-         Point any AWS client of this shell at it:\n\
+         Point any AWS client of this shell at it (AWS_DEFAULT_REGION is for boto3):\n\
          \x20 export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:{port} AWS_REGION=us-east-1 \
-         AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\n"
+         AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\n"
     );
     if streams.is_empty() {
         text.push_str(&format!(
@@ -53,6 +53,7 @@ mod tests {
         let text = how_to_use(4567, &[]);
         assert!(text.contains("AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567"), "{text}");
         assert!(text.contains("create-stream"), "{text}");
+        assert!(text.contains(" AWS_DEFAULT_REGION="), "boto3 reads no AWS_REGION: {text}");
         let text = how_to_use(80, &["logs".to_owned()]);
         assert!(text.contains("push --stream logs") && !text.contains("create-stream"), "{text}");
     }

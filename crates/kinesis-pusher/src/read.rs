@@ -19,12 +19,12 @@ use crate::connect;
 use crate::exit::{Exit, StartError};
 use crate::output;
 use crate::signals::{Signals, Stop};
-use failure::Failure;
+use failure::{Failure, FailureKind};
 use lines::Lines;
 use printer::Printer;
 use service::{Position, Service};
-use shard_reader::{End, Event, ShardReader};
-use shard_tree::ShardTree;
+use shard_reader::{End, Event, ShardReader, Start};
+use shard_tree::{ListedShard, ShardTree};
 
 /// Runs the subcommand.
 ///
@@ -46,10 +46,11 @@ pub(crate) async fn run(args: ReadArgs) -> Result<Exit, StartError> {
         () = signals.reached(Stop::Drain) => None,
         ending = reading.run() => Some(ending),
     };
-    let has_begun = reading.has_begun;
+    let (has_begun, has_skipped) = (reading.has_begun, reading.has_skipped);
     drop(reading);
     printer.settle().await;
     match ending {
+        None | Some(Ok(())) if has_skipped => Ok(Exit::NotDelivered),
         None => Ok(stopped),
         Some(Ok(())) => Ok(Exit::Done),
         Some(Err(Broken::Output(error))) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
@@ -68,7 +69,8 @@ pub(crate) async fn run(args: ReadArgs) -> Result<Exit, StartError> {
 /// All shards of a stream on their way to stdout.
 struct Reading<'a> {
     service: Arc<Service>,
-    until_caught_up: bool,
+    /// When reading began, where it ends behind the records of that time.
+    until: Option<Start>,
     from: From,
     lines: Lines,
     printer: &'a mut Printer,
@@ -76,6 +78,8 @@ struct Reading<'a> {
     readers: JoinSet<()>,
     /// Whether the service has let anything be read.
     has_begun: bool,
+    /// Whether a shard, or its children, could not be read.
+    has_skipped: bool,
 }
 
 /// Why reading ended too early.
@@ -88,13 +92,14 @@ impl<'a> Reading<'a> {
     fn new(args: &ReadArgs, service: Service, printer: &'a mut Printer) -> Self {
         Self {
             service: Arc::new(service),
-            until_caught_up: args.until_caught_up,
+            until: args.until_caught_up.then(Start::now),
             from: args.from,
             lines: Lines::new(args.output, args.limit),
             printer,
             shards: ShardTree::default(),
             readers: JoinSet::new(),
             has_begun: false,
+            has_skipped: false,
         }
     }
 
@@ -137,14 +142,16 @@ impl<'a> Reading<'a> {
                         return Ok(());
                     }
                 }
-                Event::Ended { shard_id, end } => {
-                    let end = end.map_err(|failure| Broken::Input(format!("shard {shard_id}: {failure}")))?;
+                Event::Ended { shard_id, end: Ok(End::CaughtUp) } => {
                     self.has_begun = true;
-                    if end == End::Closed {
-                        self.shards.end(&shard_id);
-                        self.find_children(&shard_id).await?;
-                    }
+                    self.shards.catch_up(&shard_id);
                 }
+                Event::Ended { shard_id, end: Ok(End::Closed(children)) } => {
+                    self.has_begun = true;
+                    self.shards.end(&shard_id);
+                    self.find_children(&shard_id, children).await?;
+                }
+                Event::Ended { shard_id, end: Err(failure) } => self.skip(&shard_id, &failure).await?,
             }
         }
     }
@@ -160,27 +167,62 @@ impl<'a> Reading<'a> {
                     From::At(time) => Some(time),
                     From::TrimHorizon | From::Latest => None,
                 },
-                until_caught_up: self.until_caught_up,
+                until: self.until,
                 events: events.clone(),
             };
             self.readers.spawn(reader.run());
         }
     }
 
-    /// Makes sure that the children of a shard that has been closed are known.
-    async fn find_children(&mut self, parent: &str) -> Result<(), Broken> {
+    /// Goes on without a shard that cannot be read, where the others can: the end will not be a success.
+    async fn skip(&mut self, shard_id: &str, failure: &Failure) -> Result<(), Broken> {
+        let is_alone = match failure.kind {
+            FailureKind::Gone => {
+                // The stream may be gone as a whole, which this tells.
+                self.shards.add(self.service.list_shards().await?);
+                true
+            }
+            FailureKind::IteratorExpired => true,
+            // Has been tried for long. Where the end is a success or none, the others come first; following has no
+            // end, so a shard that is missing has to end it.
+            FailureKind::Transient => self.until.is_some(),
+            FailureKind::CredentialsExpired | FailureKind::Permanent => false,
+        };
+        if !is_alone {
+            return Err(Broken::Input(format!("shard {shard_id}: {failure}")));
+        }
+        output::error(&format!("shard {shard_id} is skipped: {failure}"));
+        self.has_skipped = true;
+        // Its children have nothing to wait for.
+        self.shards.end(shard_id);
+        Ok(())
+    }
+
+    /// Makes sure that the children of a shard that has been closed are known: from a listing, which tells more of
+    /// them, or from the end of the shard.
+    async fn find_children(&mut self, parent: &str, named: Vec<ListedShard>) -> Result<(), Broken> {
+        let mut named = Some(named).filter(|named| !named.is_empty());
         for _ in 0..LISTINGS_MAX {
             if self.shards.has_children(parent) {
                 return Ok(());
             }
             self.shards.add(self.service.list_shards().await?);
-            if !self.shards.has_children(parent) {
-                tokio::time::sleep(LISTING_PAUSE).await;
+            if self.shards.has_children(parent) {
+                return Ok(());
+            }
+            match named.take() {
+                Some(named) => self.shards.add(named),
+                None => tokio::time::sleep(LISTING_PAUSE).await,
             }
         }
-        Err(Broken::Input(format!(
-            "shard {parent} has been closed and its children are not listed; read again from there"
-        )))
+        let problem =
+            format!("shard {parent} has been closed and its children are not listed; read again from there");
+        if self.until.is_none() {
+            return Err(Broken::Input(problem));
+        }
+        output::error(&problem);
+        self.has_skipped = true;
+        Ok(())
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "WHERE", default_value = "trim-horizon", value_parser = From::parse)]
     pub(crate) from: From,
 
-    /// End once everything that was there at the start has been read; without it, go on with what comes
+    /// End once everything that was stored before the start has been read, also while others write; without it, go on
+    /// with what comes
     #[arg(long)]
     pub(crate) until_caught_up: bool,
 
@@ -86,11 +87,11 @@ Examples:
   kinesis-pusher read --stream orders --from at:2026-01-31T12:00:00Z --limit 10
 
 A shard's records come in order, and those of a shard that was split or merged
-before those of its children.
+before those of its children. A shard that is gone is skipped and reported.
 
 Exit codes:
   0  everything that was asked for was printed
-  1  something was not: reading failed, or was stopped too early
+  1  something was not: reading failed or was stopped too early, or a shard was skipped
   2  wrong usage
   3  it could not start";
 

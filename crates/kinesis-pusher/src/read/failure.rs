@@ -25,6 +25,8 @@ pub(super) enum FailureKind {
     CredentialsExpired,
     /// Try again later.
     Transient,
+    /// The shard, or the whole stream, does not exist.
+    Gone,
     /// Trying again changes nothing.
     Permanent,
 }
@@ -64,6 +66,7 @@ fn refusal(code: &str, message: &str) -> (FailureKind, String) {
     let error = ServiceError::new(code, message);
     let kind = match (error.code().as_str(), error.code().class()) {
         ("ExpiredIteratorException", _) => FailureKind::IteratorExpired,
+        ("ResourceNotFoundException", _) => FailureKind::Gone,
         (_, ErrorClass::Credentials) => FailureKind::CredentialsExpired,
         (_, ErrorClass::Rejected | ErrorClass::Account) => FailureKind::Permanent,
         _ => FailureKind::Transient,
@@ -102,7 +105,7 @@ mod tests {
             ("InternalFailure", FailureKind::Transient),
             ("ExpiredTokenException", FailureKind::CredentialsExpired),
             ("AccessDeniedException", FailureKind::Permanent),
-            ("ResourceNotFoundException", FailureKind::Permanent),
+            ("ResourceNotFoundException", FailureKind::Gone),
             ("InvalidArgumentException", FailureKind::Permanent),
         ] {
             assert_eq!(refusal(code, "why").0, kind, "{code}");

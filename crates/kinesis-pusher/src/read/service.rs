@@ -1,6 +1,7 @@
 //! The calls of a reader, tried again for as long as that may help.
 
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::Builder;
 use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{Record, Shard, ShardIteratorType};
+use aws_sdk_kinesis::types::{ChildShard, HashKeyRange, Record, Shard, ShardIteratorType};
 use kinesis_batcher_tokio::AwsTransport;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -36,8 +37,10 @@ pub(super) struct Page {
     pub(super) records: Vec<Record>,
     /// Where it goes on; `None` at the end of a closed shard.
     pub(super) next: Option<String>,
-    /// Whether there is nothing more for now.
-    pub(super) is_at_tip: bool,
+    /// The shards that a closed shard was split or merged into, as far as the service names them at its end.
+    pub(super) children: Vec<ListedShard>,
+    /// How far the page's end is behind the shard's latest record; zero where the service does not say.
+    pub(super) behind: Duration,
     /// Held until the page has been printed, which bounds the pages in memory.
     pub(super) slot: OwnedSemaphorePermit,
 }
@@ -114,10 +117,15 @@ impl Service {
             async {
                 let slot = pages.acquire_owned().await.expect("nobody closes the semaphore");
                 let output = call.send().await.map_err(|error| Failure::of("GetRecords", &error))?;
-                // An empty page alone says nothing: the service skips through a shard in steps.
-                let is_at_tip =
-                    output.records.is_empty() && output.millis_behind_latest.is_none_or(|ms| ms == 0);
-                Ok(Page { records: output.records, next: output.next_shard_iterator, is_at_tip, slot })
+                let behind = output.millis_behind_latest.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
+                let children = output.child_shards.unwrap_or_default().into_iter().map(child);
+                Ok(Page {
+                    children: children.collect(),
+                    records: output.records,
+                    next: output.next_shard_iterator,
+                    behind: Duration::from_millis(behind),
+                    slot,
+                })
             }
         })
         .await
@@ -137,7 +145,9 @@ impl Service {
             };
             match failure.kind {
                 _ if started.elapsed() > PATIENCE => return Err(failure),
-                FailureKind::IteratorExpired | FailureKind::Permanent => return Err(failure),
+                FailureKind::IteratorExpired | FailureKind::Gone | FailureKind::Permanent => {
+                    return Err(failure);
+                }
                 FailureKind::CredentialsExpired => {
                     // The transport forgets credentials that it finds expired; the next client asks for new ones.
                     let _ = self.transport.describe_stream().await;
@@ -163,8 +173,18 @@ impl Service {
 fn listed(shard: Shard) -> ListedShard {
     let is_closed =
         shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some());
+    let range = shard.hash_key_range.as_ref().and_then(hash_keys);
     let parents = shard.parent_shard_id.into_iter().chain(shard.adjacent_parent_shard_id).collect();
-    ListedShard { shard_id: shard.shard_id, parents, is_closed }
+    ListedShard { shard_id: shard.shard_id, parents, range, is_closed }
+}
+
+fn child(shard: ChildShard) -> ListedShard {
+    let range = shard.hash_key_range.as_ref().and_then(hash_keys);
+    ListedShard { shard_id: shard.shard_id, parents: shard.parent_shards, range, is_closed: false }
+}
+
+fn hash_keys(range: &HashKeyRange) -> Option<RangeInclusive<u128>> {
+    Some(range.starting_hash_key().parse().ok()?..=range.ending_hash_key().parse().ok()?)
 }
 
 fn timeouts() -> Builder {

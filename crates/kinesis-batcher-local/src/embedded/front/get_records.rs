@@ -37,7 +37,8 @@ pub(super) async fn answer(store: &Store, input: &Value) -> Result<Value, Refusa
         }
     };
     let behind = match page.last_arrival {
-        Some(arrival) if page.has_more => now.saturating_sub((arrival * 1e3) as u64).max(1),
+        // Arrival is in whole seconds and up to one ahead: better too far behind than too close.
+        Some(arrival) if page.has_more => (now + 1_000).saturating_sub((arrival * 1e3) as u64).max(1),
         _ => 0,
     };
     let is_at_end = !is_open(shard) && page.last.is_none();
