@@ -91,7 +91,8 @@ def main(endpoint, name, count):
     expected = len(read & {f"record {n}" for n in range(count)})
     print(json.dumps({
         "count": count, "missing_stream": missing, "unexpected": len(read) - expected, "again": again,
-        "open": len(stream.open_shards()), "children": children, "protocol": "JSON", "read": expected,
+        "open": len(stream.open_shards()), "children": children,
+        "protocol": kinesis.meta.service_model.resolved_protocol, "read": expected,
     }))
 
 

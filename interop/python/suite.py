@@ -8,6 +8,7 @@ import time
 import auto
 import codec
 import kcl
+import mutants
 import sdks
 from kcl import Result
 from servers import Tools
@@ -22,7 +23,8 @@ def main():
     arguments.add_argument("--target", required=True, help=argparse.SUPPRESS)
     arguments.add_argument("--tools", required=True, help=argparse.SUPPRESS)
     arguments.add_argument("--only", action="append", choices=sorted(PARTS), help="this part; may be given again")
-    arguments.add_argument("--scenario", default="", help="only KCL scenarios with this in their names")
+    arguments.add_argument("--mutants", action="store_true", help="only: break the workspace and expect the KCL to notice")
+    arguments.add_argument("--scenario", default="", help="only KCL scenarios, or mutants, with this in their names")
     arguments.add_argument("--records", type=int, default=20_000, help="of the longest KCL scenario")
     arguments.add_argument("--rate", type=int, default=1_500, help="records a second of the longest KCL scenario")
     arguments.add_argument("--long", action="store_true", help="200,000 records, on every server")
@@ -40,9 +42,10 @@ def main():
     tools.scratch.mkdir(parents=True)
 
     results, start = [], time.monotonic()
-    for name in options.only or PARTS:
+    parts = {"mutants": mutants.run_all} if options.mutants else {name: PARTS[name] for name in options.only or PARTS}
+    for name, run in parts.items():
         try:
-            for result in PARTS[name](tools, options):
+            for result in run(tools, options):
                 results.append(result)
                 show(result, time.monotonic() - start)
         except Exception as error:
