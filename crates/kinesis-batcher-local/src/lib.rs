@@ -56,6 +56,8 @@ mod http;
 #[cfg(feature = "node")]
 pub mod node;
 mod record;
+#[cfg(feature = "relay")]
+pub mod relay;
 #[cfg(feature = "_http")]
 mod routing;
 #[cfg(feature = "_server")]

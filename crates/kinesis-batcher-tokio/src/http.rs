@@ -17,23 +17,34 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use kinesis_batcher_aws::{Connectivity, NotConnected};
+use tokio_rustls::rustls::RootCertStore;
+
+use crate::HttpVersion;
+use crate::https::Https;
 
 /// An HTTP client and timers on tokio, for [`AwsOptions::load`](crate::AwsOptions::load).
 ///
-/// HTTPS is rustls with the root certificates of the platform (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded) and goes
-/// through the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Plain HTTP, which emulators and the metadata
-/// services of instances and containers speak, never goes through a proxy.
+/// HTTPS is rustls with the root certificates of the platform (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded), speaks
+/// HTTP/1.1, and goes through the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Plain HTTP, which emulators
+/// and the metadata services of instances and containers speak, never goes through a proxy.
 #[must_use]
 pub fn connectivity() -> Connectivity {
+    connectivity_over(HttpVersion::default())
+}
+
+/// The same with another version of HTTP over TLS.
+#[must_use]
+pub fn connectivity_over(version: HttpVersion) -> Connectivity {
     Connectivity {
-        http_client: SharedHttpClient::new(Http::default()),
+        http_client: SharedHttpClient::new(Http { version, connectors: Mutex::default() }),
         sleep: SharedAsyncSleep::new(TokioSleep::new()),
     }
 }
 
 /// Keeps a connector, and with it a pool of connections, for each pair of time-outs. The SDK's calls use few.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Http {
+    version: HttpVersion,
     connectors: Mutex<Vec<(Timeouts, SharedHttpConnector)>>,
 }
 
@@ -54,6 +65,7 @@ impl HttpClient for Http {
         let connector = SharedHttpConnector::new(BothSchemes {
             settings: settings.clone(),
             sleep: components.sleep_impl(),
+            version: self.version,
             plain: OnceLock::new(),
             secure: OnceLock::new(),
         });
@@ -63,40 +75,40 @@ impl HttpClient for Http {
 }
 
 /// A connector that looks for root certificates only when TLS is spoken: a machine without any can still reach an
-/// emulator.
+/// emulator. It looks again with the next request until there are some.
 #[derive(Debug)]
 struct BothSchemes {
     settings: HttpConnectorSettings,
     sleep: Option<SharedAsyncSleep>,
+    version: HttpVersion,
     plain: OnceLock<Connector>,
-    secure: OnceLock<Option<Connector>>,
+    secure: OnceLock<Https>,
 }
 
 impl HttpConnector for BothSchemes {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let connector = if request.uri().starts_with("https:") {
-            self.secure.get_or_init(|| {
-                has_roots().then(|| self.build(TrustStore::default(), ProxyConfig::from_env()))
-            })
-        } else {
-            return call(
-                self.plain.get_or_init(|| self.build(TrustStore::empty(), ProxyConfig::disabled())),
-                request,
-            );
-        };
-        match connector {
-            Some(connector) => call(connector, request),
+        if !request.uri().starts_with("https:") {
+            return call(self.plain.get_or_init(|| self.plain()), request);
+        }
+        if let Some(connector) = self.secure.get() {
+            return call(connector, request);
+        }
+        match roots() {
+            Some(roots) => {
+                let secure = || Https::new(&self.settings, roots, self.version);
+                call(self.secure.get_or_init(secure), request)
+            }
             None => HttpConnectorFuture::ready(Err(ConnectorError::user(NotConnected::new(NO_ROOTS).into()))),
         }
     }
 }
 
 impl BothSchemes {
-    fn build(&self, roots: TrustStore, proxy: ProxyConfig) -> Connector {
-        let tls = TlsContext::builder().with_trust_store(roots).build();
+    fn plain(&self) -> Connector {
+        let tls = TlsContext::builder().with_trust_store(TrustStore::empty()).build();
         let mut builder = Connector::builder()
             .connector_settings(self.settings.clone())
-            .proxy_config(proxy)
+            .proxy_config(ProxyConfig::disabled())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(tls.expect("a context with nothing but roots is always valid"));
         builder.set_sleep_impl(self.sleep.clone());
@@ -104,7 +116,7 @@ impl BothSchemes {
     }
 }
 
-fn call(connector: &Connector, request: HttpRequest) -> HttpConnectorFuture {
+fn call(connector: &dyn HttpConnector, request: HttpRequest) -> HttpConnectorFuture {
     let response = connector.call(request);
     HttpConnectorFuture::new(async move { response.await.map_err(mark) })
 }
@@ -126,10 +138,12 @@ fn failed_to_connect(error: &(dyn Error + 'static)) -> bool {
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
-/// Whether the platform has root certificates. Without any, every handshake would fail for a reason that names none.
-fn has_roots() -> bool {
-    static HAS_ROOTS: OnceLock<bool> = OnceLock::new();
-    *HAS_ROOTS.get_or_init(|| !rustls_native_certs::load_native_certs().certs.is_empty())
+/// The root certificates of the platform; `None` without any, when every handshake would fail for a reason that names
+/// none. Certificates that cannot be read, of which some platforms have a few, are left out.
+fn roots() -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    (usable > 0).then_some(roots)
 }
 
 const NO_ROOTS: &str = "no root certificates on this machine; install ca-certificates or set SSL_CERT_FILE";

@@ -37,10 +37,13 @@
 #![forbid(unsafe_code)]
 
 mod http;
+mod http_version;
+mod https;
 mod producer;
 mod runtime;
 
-pub use http::connectivity;
+pub use http::{connectivity, connectivity_over};
+pub use http_version::HttpVersion;
 #[doc(no_inline)]
 pub use kinesis_batcher_aws::{
     AwsOptions, AwsTransport, ConnectError, Connectivity, Credentials, ProvideCredentials, Region, SdkConfig,

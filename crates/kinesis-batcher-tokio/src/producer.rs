@@ -11,7 +11,8 @@ use kinesis_batcher_aws::{
 };
 use kinesis_batcher_driver::{Completion, Config, DeliveryError};
 
-use crate::http::connectivity;
+use crate::HttpVersion;
+use crate::http::connectivity_over;
 use crate::runtime::TokioRuntime;
 
 /// Sends records to one stream, on tokio.
@@ -51,6 +52,7 @@ impl Producer {
             aws: AwsOptions::default(),
             sdk_config: None,
             wire: Wire::default(),
+            http_version: HttpVersion::default(),
             producer: kinesis_batcher_driver::Producer::builder(),
         }
     }
@@ -98,6 +100,7 @@ pub struct ProducerBuilder {
     aws: AwsOptions,
     sdk_config: Option<SdkConfig>,
     wire: Wire,
+    http_version: HttpVersion,
     producer: kinesis_batcher_driver::ProducerBuilder,
 }
 
@@ -146,6 +149,12 @@ impl ProducerBuilder {
         self
     }
 
+    /// The version of HTTP over TLS; HTTP/1.1 unless set. An HTTP client of [`sdk_config`](Self::sdk_config) keeps its own.
+    pub fn http_version(mut self, version: HttpVersion) -> Self {
+        self.http_version = version;
+        self
+    }
+
     /// How long one PutRecords request may take; 30 s unless set. Then its records are sent again, marked as possible
     /// duplicates.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -185,8 +194,8 @@ impl ProducerBuilder {
             .parse()
             .map_err(|error: kinesis_batcher_aws::StreamIdError| ConnectError::Invalid(error.to_string()))?;
         let config = match self.sdk_config {
-            Some(config) => complete(&config),
-            None => self.aws.load(&stream, connectivity()).await,
+            Some(config) => complete(&config, self.http_version),
+            None => self.aws.load(&stream, connectivity_over(self.http_version)).await,
         };
         let (transport, description) = AwsTransport::connect(&config, stream).await?;
         let inner = self.producer.start(
@@ -199,9 +208,9 @@ impl ProducerBuilder {
 }
 
 /// Adds what a config lacks that was made for another runtime, or without one.
-fn complete(config: &SdkConfig) -> SdkConfig {
+fn complete(config: &SdkConfig, version: HttpVersion) -> SdkConfig {
     let mut builder = config.to_builder();
-    let ours = connectivity();
+    let ours = connectivity_over(version);
     if config.http_client().is_none() {
         builder.set_http_client(Some(ours.http_client));
     }

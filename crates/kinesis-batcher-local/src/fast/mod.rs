@@ -18,6 +18,8 @@
 
 mod answer;
 mod calls;
+#[cfg(feature = "tls")]
+mod http2;
 mod scan;
 mod server;
 mod store;

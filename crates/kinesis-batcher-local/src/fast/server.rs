@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::answer::Answer;
 use super::calls::{describe_stream_summary, list_shards, put_records};
 use super::store::Store;
-use crate::http::{Connection, ReadError, Reply, accept};
+use crate::http::{Connection, Head, ReadError, Reply, accept_stream};
 use crate::routing::{shard_id, tile};
 use crate::server_thread::{DrainSignal, ServerThread, bind, endpoint_url};
 use crate::{StartError, StoredRecord};
@@ -28,11 +30,22 @@ pub struct FastOptions {
     pub threads: usize,
     /// Keeps the records (on by default), all of them and in memory, until [`clear`](FastKinesis::clear).
     pub store: bool,
+    /// Speaks TLS and nothing else; `None`, the default, is plain HTTP/1.1.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::ServerTls>,
 }
 
 impl Default for FastOptions {
     fn default() -> Self {
-        Self { port: 0, stream_name: "fast".to_owned(), shards: 16, threads: 1, store: true }
+        Self {
+            port: 0,
+            stream_name: "fast".to_owned(),
+            shards: 16,
+            threads: 1,
+            store: true,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 }
 
@@ -76,6 +89,8 @@ impl FastKinesis {
             requests: AtomicU64::new(0),
             records: AtomicU64::new(0),
             record_bytes: AtomicU64::new(0),
+            #[cfg(feature = "tls")]
+            tls: options.tls,
         });
         let threads = (0..options.threads).map(|index| {
             let listener = listener.try_clone().map_err(StartError::Thread)?;
@@ -93,9 +108,13 @@ impl FastKinesis {
         self.threads[0].address()
     }
 
-    /// What a client takes as its endpoint.
+    /// What a client takes as its endpoint. Over TLS it names the host `localhost`.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
+        #[cfg(feature = "tls")]
+        if self.shared.tls.is_some() {
+            return format!("https://localhost:{}", self.address().port());
+        }
         endpoint_url(self.address())
     }
 
@@ -159,6 +178,8 @@ pub(crate) struct Shared {
     requests: AtomicU64,
     pub(crate) records: AtomicU64,
     pub(crate) record_bytes: AtomicU64,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::ServerTls>,
 }
 
 impl Shared {
@@ -166,6 +187,40 @@ impl Shared {
     pub(crate) fn route(&self, hash_key: u128) -> u32 {
         // The first shard begins at 0, so there is always one that begins at or before the key.
         (self.starts.partition_point(|start| *start <= hash_key) - 1) as u32
+    }
+
+    /// Serves a request, and numbers it. A PutRecords that succeeds is answered from `answer`, with an HTTP/1.1 head.
+    pub(crate) fn answer<'a>(
+        &self,
+        index: usize,
+        answer: &'a mut Answer,
+        head: &Head,
+        body: &[u8],
+    ) -> (u64, Result<&'a [u8], Reply>) {
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let reply = match head.operation.as_str() {
+            "PutRecords" => {
+                let is_cbor = head.is_cbor;
+                let put = put_records(self, &mut self.store(index), answer, body, is_cbor);
+                put.map_err(|refusal| {
+                    let reply = Reply::from(refusal);
+                    if is_cbor { reply.in_cbor() } else { reply }
+                })
+            }
+            "ListShards" => Err(list_shards(self, body)),
+            "DescribeStreamSummary" => Err(describe_stream_summary(self)),
+            _ => Err(Reply::error(
+                400,
+                "UnknownOperationException",
+                "This server knows neither that nor most others.",
+            )),
+        };
+        (id, reply)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn windows(&self) -> crate::tls::Windows {
+        self.tls.as_ref().map(crate::tls::ServerTls::windows).unwrap_or_default()
     }
 
     /// A panic under the lock is a defect that the test sees anyway.
@@ -179,8 +234,8 @@ async fn serve(listener: tokio::net::TcpListener, drain: DrainSignal, shared: Ar
     let mut drain = std::pin::pin!(drain.wait());
     loop {
         tokio::select! {
-            connection = accept(&listener) => {
-                connections.spawn(serve_connection(connection, Arc::clone(&shared), index));
+            stream = accept_stream(&listener) => {
+                connections.spawn(serve_stream(stream, Arc::clone(&shared), index));
             }
             Some(_) = connections.join_next() => {}
             // A request is served between two awaits, so none is at hand here.
@@ -189,7 +244,23 @@ async fn serve(listener: tokio::net::TcpListener, drain: DrainSignal, shared: Ar
     }
 }
 
-async fn serve_connection(mut connection: Connection, shared: Arc<Shared>, index: usize) {
+async fn serve_stream(stream: TcpStream, shared: Arc<Shared>, index: usize) {
+    #[cfg(feature = "tls")]
+    if let Some(tls) = &shared.tls {
+        // A client that rejects the certificate ends the handshake.
+        let Ok(stream) = tls.accept(stream).await else { return };
+        return match crate::tls::is_http2(&stream) {
+            true => super::http2::serve(stream, &shared, index).await,
+            false => serve_connection(Connection::new(stream), shared, index).await,
+        };
+    }
+    serve_connection(Connection::new(stream), shared, index).await;
+}
+
+async fn serve_connection<S>(mut connection: Connection<S>, shared: Arc<Shared>, index: usize)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut answer = Answer::new();
     loop {
         let request = match connection.next_request().await {
@@ -200,24 +271,7 @@ async fn serve_connection(mut connection: Connection, shared: Arc<Shared>, index
                 return;
             }
         };
-        let id = shared.requests.fetch_add(1, Ordering::Relaxed);
-        let reply = match request.head.operation.as_str() {
-            "PutRecords" => {
-                let is_cbor = request.head.is_cbor;
-                let put = put_records(&shared, &mut shared.store(index), &mut answer, &request.body, is_cbor);
-                put.map_err(|refusal| {
-                    let reply = Reply::from(refusal);
-                    if is_cbor { reply.in_cbor() } else { reply }
-                })
-            }
-            "ListShards" => Err(list_shards(&shared, &request.body)),
-            "DescribeStreamSummary" => Err(describe_stream_summary(&shared)),
-            _ => Err(Reply::error(
-                400,
-                "UnknownOperationException",
-                "This server knows neither that nor most others.",
-            )),
-        };
+        let (id, reply) = shared.answer(index, &mut answer, &request.head, &request.body);
         let close = request.head.close;
         // Its buffer is the one that the next request is read into.
         drop(request);

@@ -4,15 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::request::{Head, HeadError};
 use super::{Reply, Request};
 
-/// A keep-alive connection.
-pub(crate) struct Connection {
-    stream: TcpStream,
+/// A keep-alive connection, over TCP or over TLS.
+pub(crate) struct Connection<S = TcpStream> {
+    stream: S,
     received: BytesMut,
 }
 
@@ -25,14 +25,21 @@ pub(crate) enum ReadError {
     Refused(Box<Reply>),
 }
 
-/// The next connection. Accepting fails when the process runs out of file descriptors, which passes.
+/// The next connection.
+#[cfg(feature = "hostile")]
 pub(crate) async fn accept(listener: &TcpListener) -> Connection {
+    Connection::new(accept_stream(listener).await)
+}
+
+/// The next client. Accepting fails when the process runs out of file descriptors, which passes.
+#[cfg(any(feature = "hostile", feature = "fast"))]
+pub(crate) async fn accept_stream(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // Without it a reply in two segments waits for the client's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
-                return Connection { stream, received: BytesMut::with_capacity(READ_BYTES) };
+                return stream;
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
@@ -40,6 +47,19 @@ pub(crate) async fn accept(listener: &TcpListener) -> Connection {
 }
 
 impl Connection {
+    /// Ends the connection with a TCP reset: what is on its way to the client is lost, and its next read fails.
+    #[cfg(feature = "hostile")]
+    pub(crate) fn reset(self) {
+        // Dropped with a linger of zero, a socket sends RST and forgets its buffers.
+        let _ = self.stream.set_zero_linger();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, received: BytesMut::with_capacity(READ_BYTES) }
+    }
+
     /// Reads one request to its end.
     pub(crate) async fn next_request(&mut self) -> Result<Request, ReadError> {
         let (head, head_bytes) = loop {
@@ -49,7 +69,7 @@ impl Connection {
             }
         };
         if head.expects_continue {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(gone)?;
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(gone)?;
         }
         let total = head_bytes + head.body_bytes;
         while self.received.len() < total {
@@ -62,14 +82,9 @@ impl Connection {
 
     /// Sends bytes that the caller made.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
-    }
-
-    /// Ends the connection with a TCP reset: what is on its way to the client is lost, and its next read fails.
-    #[cfg(feature = "hostile")]
-    pub(crate) fn reset(self) {
-        // Dropped with a linger of zero, a socket sends RST and forgets its buffers.
-        let _ = self.stream.set_zero_linger();
+        self.stream.write_all(bytes).await?;
+        // TLS keeps the last bytes otherwise.
+        self.stream.flush().await
     }
 
     /// Resolves once the client has closed the connection. What it sends meanwhile is kept.

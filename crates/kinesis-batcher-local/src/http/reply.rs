@@ -59,6 +59,20 @@ impl Reply {
         bytes
     }
 
+    /// The same for HTTP/2.
+    #[cfg(all(feature = "fast", feature = "tls"))]
+    pub(crate) fn into_http2(self, request_id: u64) -> hyper::Response<http_body_util::Full<bytes::Bytes>> {
+        let mut response = hyper::Response::builder()
+            .status(self.status)
+            .header("x-amzn-requestid", format!("00000000-0000-4000-8000-{request_id:012x}"))
+            .header("content-type", self.content_type);
+        if let Some(code) = &self.error_type {
+            response = response.header("x-amzn-errortype", code);
+        }
+        let body = http_body_util::Full::new(self.body.into());
+        response.body(body).expect("status and headers of a reply are valid")
+    }
+
     fn write_head(&self, bytes: &mut Vec<u8>, request_id: u64) -> std::io::Result<()> {
         write!(bytes, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status))?;
         write!(bytes, "x-amzn-RequestId: 00000000-0000-4000-8000-{request_id:012x}\r\n")?;

@@ -78,6 +78,25 @@ impl Head {
     }
 }
 
+#[cfg(feature = "tls")]
+impl Head {
+    /// The same from a request that came by HTTP/2.
+    pub(crate) fn of_http2(headers: &hyper::HeaderMap) -> Self {
+        let value = |name: &str| headers.get(name).map_or(&b""[..], hyper::header::HeaderValue::as_bytes);
+        let target = std::str::from_utf8(value("x-amz-target")).unwrap_or_default();
+        Self {
+            operation: target.strip_prefix(TARGET_PREFIX).unwrap_or(target).to_owned(),
+            access_key_id: access_key_id(value("authorization")),
+            body_bytes: std::str::from_utf8(value("content-length"))
+                .unwrap_or_default()
+                .parse()
+                .unwrap_or_default(),
+            is_cbor: value("content-type").eq_ignore_ascii_case(CBOR.as_bytes()),
+            ..Self::default()
+        }
+    }
+}
+
 /// From `AWS4-HMAC-SHA256 Credential=ID/20260101/us-east-1/kinesis/aws4_request, …`.
 fn access_key_id(authorization: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(authorization).ok()?;
@@ -96,7 +115,7 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// 10 MiB of records, the service's limit, is 13.4 MiB in base64; twice that leaves room to be too large and be told
 /// so in the service's own words.
-const BODY_BYTES_MAX: usize = 32 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
 
 #[cfg(test)]
 mod tests {

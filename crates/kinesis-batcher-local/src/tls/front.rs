@@ -3,25 +3,46 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::server::TlsStream;
 
 use super::TestAuthority;
+use super::gateway::Gateway;
+use super::server::{Alpn, ServerTls, is_http2, serve_http2};
 use crate::StartError;
 use crate::server_thread::{ServerThread, bind};
 
-/// Takes TLS connections on 127.0.0.1 and passes what comes through them to a server that speaks plain TCP, byte for
-/// byte. A connection that the server resets is reset.
+/// Takes TLS connections on 127.0.0.1 and passes their requests to a server that speaks plain HTTP/1.1.
+///
+/// A connection that speaks HTTP/1.1 is passed on byte for byte, and is reset if the server resets it. Of one that
+/// speaks HTTP/2, each request goes to the server by itself, and is reset (RST_STREAM) if the server ends or resets the
+/// connection before its reply is complete.
 pub struct TlsFront {
     server: ServerThread,
+    connections: Arc<Counters>,
+}
+
+/// Connections that a [`TlsFront`] has accepted, by the protocol that was agreed on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FrontConnections {
+    /// Those of HTTP/1.1.
+    pub http1: u64,
+    /// Those of HTTP/2.
+    pub http2: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    http1: AtomicU64,
+    http2: AtomicU64,
 }
 
 impl TlsFront {
-    /// Listens on a free port, for the server at `behind`, with a certificate for `host` and nothing else.
+    /// Listens on a free port, for the server at `behind`, with a certificate for `host` and nothing else. It offers
+    /// HTTP/2 and HTTP/1.1.
     ///
     /// # Errors
     /// [`StartError`]
@@ -29,21 +50,23 @@ impl TlsFront {
     /// # Panics
     /// When `host` is neither a name nor an address.
     pub fn start(behind: SocketAddr, authority: &TestAuthority, host: &str) -> Result<Self, StartError> {
-        let (certificate, key) = authority.issue(host);
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has cipher suites for the versions that rustls calls safe")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("the key is that of the certificate");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::start_with(behind, ServerTls::new(authority, host, Alpn::Both))
+    }
+
+    /// The same with a certificate and protocols of the caller's choice.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn start_with(behind: SocketAddr, tls: ServerTls) -> Result<Self, StartError> {
+        let connections = Arc::new(Counters::default());
+        let counters = Arc::clone(&connections);
         let server = ServerThread::start("tls-front", bind(0)?, move |listener, drain| async move {
             tokio::select! {
-                () = serve(listener, acceptor, behind) => {}
+                () = serve(listener, tls, behind, counters) => {}
                 () = drain.wait() => {}
             }
         })?;
-        Ok(Self { server })
+        Ok(Self { server, connections })
     }
 
     /// Where it listens.
@@ -58,6 +81,15 @@ impl TlsFront {
     pub fn endpoint_url(&self) -> String {
         format!("https://localhost:{}", self.address().port())
     }
+
+    /// The connections so far, closed ones included.
+    #[must_use]
+    pub fn connections(&self) -> FrontConnections {
+        FrontConnections {
+            http1: self.connections.http1.load(Ordering::Relaxed),
+            http2: self.connections.http2.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl fmt::Debug for TlsFront {
@@ -66,12 +98,14 @@ impl fmt::Debug for TlsFront {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, behind: SocketAddr) {
+async fn serve(listener: TcpListener, tls: ServerTls, behind: SocketAddr, counters: Arc<Counters>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) => drop(connections.spawn(pass(client, acceptor.clone(), behind))),
+                Ok((client, _)) => {
+                    drop(connections.spawn(pass(client, tls.clone(), behind, Arc::clone(&counters))));
+                }
                 // Out of file descriptors, which passes.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
             },
@@ -81,10 +115,21 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, behind: SocketAddr)
     }
 }
 
-async fn pass(client: TcpStream, acceptor: TlsAcceptor, behind: SocketAddr) {
+async fn pass(client: TcpStream, tls: ServerTls, behind: SocketAddr, counters: Arc<Counters>) {
     let _ = client.set_nodelay(true);
-    // A client that does not like the certificate says so and goes.
-    let Ok(mut client) = acceptor.accept(client).await else { return };
+    // A client that rejects the certificate ends the handshake.
+    let Ok(client) = tls.accept(client).await else { return };
+    if is_http2(&client) {
+        counters.http2.fetch_add(1, Ordering::Relaxed);
+        let gateway = Arc::new(Gateway::to(behind));
+        serve_http2(client, tls.windows(), move |request| Arc::clone(&gateway).pass(request)).await;
+    } else {
+        counters.http1.fetch_add(1, Ordering::Relaxed);
+        copy(client, behind).await;
+    }
+}
+
+async fn copy(mut client: TlsStream<TcpStream>, behind: SocketAddr) {
     let Ok(mut server) = TcpStream::connect(behind).await else { return };
     let _ = server.set_nodelay(true);
     if tokio::io::copy_bidirectional(&mut client, &mut server).await.is_err() {

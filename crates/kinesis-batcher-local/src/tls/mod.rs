@@ -1,4 +1,8 @@
-//! TLS, for servers that speak plain TCP.
+//! TLS, with HTTP/1.1 and HTTP/2, for servers on loopback.
+//!
+//! [`TlsFront`] speaks TLS before any server that speaks plain HTTP/1.1. [`FastKinesis`](crate::fast::FastKinesis) speaks
+//! TLS itself if its options have a [`ServerTls`], which costs less. Like the endpoints of AWS, both offer `h2` and
+//! `http/1.1` by ALPN unless an [`Alpn`] says otherwise, and prefer `h2`.
 //!
 //! ```
 //! # #[cfg(feature = "embedded")]
@@ -17,6 +21,11 @@
 
 mod authority;
 mod front;
+mod gateway;
+mod server;
 
 pub use authority::TestAuthority;
-pub use front::TlsFront;
+pub use front::{FrontConnections, TlsFront};
+pub use server::{Alpn, ServerTls};
+#[cfg(feature = "fast")]
+pub(crate) use server::{Windows, is_http2, serve_http2};

@@ -15,6 +15,7 @@ pub(crate) fn cpu_time() -> Duration {
 }
 
 /// How often memory is allocated, or moved to a larger place, while `run` runs.
+#[allow(dead_code, reason = "one bench counts no allocations")]
 pub(crate) fn allocations(run: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     COUNTING.store(true, Ordering::Relaxed);
