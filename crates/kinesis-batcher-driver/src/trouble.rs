@@ -107,6 +107,7 @@ impl Trouble {
             Self::Held { error } => {
                 let (code, request_id) = (error.code(), error.request_id());
                 tracing::warn!(
+                    target: STATE,
                     %code,
                     error = error.message(),
                     request_id,
@@ -114,15 +115,16 @@ impl Trouble {
                 );
             }
             Self::Resumed { after } => {
-                tracing::info!(?after, "the stream can be written to again");
+                tracing::info!(target: STATE, ?after, "the stream can be written to again");
             }
             Self::AggregationSuspended => {
                 tracing::warn!(
+                    target: STATE,
                     "the stream has AUTO record distribution, where consumers drop aggregates; aggregation is off"
                 );
             }
             Self::AggregationResumed => {
-                tracing::info!("the stream distributes records by partition key; aggregation is on");
+                tracing::info!(target: STATE, "the stream distributes records by partition key; aggregation is on");
             }
             Self::RecordFailed { records, reason, code: Some(code) } => {
                 tracing::warn!(records, reason, %code, "records are given up");
@@ -166,6 +168,9 @@ fn name(reason: &FailureReason) -> (&'static str, Option<&ServiceError>) {
         _ => ("other", None),
     }
 }
+
+/// Where changes of the producer's state are logged: a program that shows them in its own words can switch it off.
+const STATE: &str = "kinesis_batcher_driver::state";
 
 /// What a reader of logs can follow.
 const QUIET: Duration = Duration::from_secs(1);

@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         hot: Some((hot_shard as usize, limit * 6 / 10)),
         failing_requests: 8,
         refused_records: 0,
+        refusal: None,
     };
     let stream = Arc::new(FakeKinesis::new(shards, behaviour));
     let config = Config::builder().shard_limit(ShardLimit::Percent(percent)).build()?;

@@ -296,6 +296,24 @@ pub(crate) static FAMILIES: &[Family] = &[
         values: Values::Seconds(|view| stalled_for(&view.snapshot)),
     },
     Family {
+        name: "writable",
+        help: "0 while the stream cannot be written to at all (missing, no permission, KMS, credentials, clock) and records are held; 1 otherwise.",
+        unit: None,
+        values: Values::Gauge(|view| u64::from(view.snapshot.hold.is_none())),
+    },
+    Family {
+        name: "holds",
+        help: "Times that the stream turned out not to be writable at all.",
+        unit: None,
+        values: Values::Counter(|view| view.snapshot.stats.holds),
+    },
+    Family {
+        name: "aggregation_suspended",
+        help: "1 while aggregation is configured and off, because the stream has AUTO record distribution.",
+        unit: None,
+        values: Values::Gauge(|view| u64::from(view.snapshot.stats.aggregation_suspended)),
+    },
+    Family {
         name: "oldest_record_age",
         help: "How long the oldest record that is queued has waited.",
         unit: Some(Unit::Seconds),

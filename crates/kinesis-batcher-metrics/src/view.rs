@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kinesis_batcher_driver::{Config, Snapshot, Timestamp};
+use kinesis_batcher_driver::{Config, ErrorClass, ServiceError, Snapshot, Timestamp};
 
 use crate::shards::ShardRow;
 
@@ -13,6 +13,17 @@ pub(crate) struct View<'a> {
     pub(crate) snapshot: Snapshot,
     pub(crate) shards: Vec<ShardRow>,
 }
+
+/// The first line of an error's message, where it says something about the account or the way to the service. Other
+/// messages can quote partition keys, and the lines below the first can quote headers of the request.
+pub(crate) fn message(error: &ServiceError) -> Option<String> {
+    let is_local = ["NotSent", "OutcomeUnknown", "NoCredentials"].contains(&error.code().as_str());
+    let is_shown = is_local || matches!(error.code().class(), ErrorClass::Account | ErrorClass::Credentials);
+    let message = error.message().lines().next().filter(|_| is_shown)?;
+    Some(message.chars().take(MESSAGE_CHARACTERS_MAX).collect())
+}
+
+const MESSAGE_CHARACTERS_MAX: usize = 300;
 
 /// How long the oldest record that waits has waited; zero when none does. Records in flight are not looked at.
 pub(crate) fn oldest_age(snapshot: &Snapshot) -> Duration {

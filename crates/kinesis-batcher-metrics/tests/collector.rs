@@ -69,6 +69,7 @@ async fn accepted_is_success_and_failed_and_held_at_every_scrape_under_load_and_
             hot: Some((1, if aggregation { 5 } else { 200 })),
             failing_requests: 100,
             refused_records: 20,
+            refusal: None,
         };
         let (producer, _) = producer_with(4, behaviour, |config| {
             config
@@ -76,6 +77,7 @@ async fn accepted_is_success_and_failed_and_held_at_every_scrape_under_load_and_
                 .linger(Duration::from_millis(5))
                 .time_to_live(Some(Duration::from_millis(400)))
                 .attempts_max(8)
+                .fail_fast(true)
                 .buffer_records_max(3_000)
                 .aggregation(aggregation)
         });

@@ -12,7 +12,7 @@ use axum::Router;
 use common::fake_kinesis::Behaviour;
 use common::openmetrics::parse;
 use common::{producer, record};
-use kinesis_batcher_driver::Producer;
+use kinesis_batcher_driver::{Producer, ServiceError};
 use kinesis_batcher_metrics::{Credentials, ServeOptions, StatusOptions, router, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -208,6 +208,68 @@ async fn a_producer_that_is_stuck_is_not_ready_and_one_that_recovers_is_again() 
     assert_eq!(service.get("/readyz", "").await.status, 200);
     producer.close(Duration::from_secs(1)).await;
     assert_eq!(service.get("/readyz", "").await.status, 503, "a closed producer takes nothing");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_written_to_is_named_with_its_cause_until_it_can() {
+    let message = "User: me is not authorized.\nx-amz-security-token:SECRET";
+    let refusal = ServiceError::new("AccessDeniedException", message).with_request_id("d1e2");
+    let (producer, stream) = producer(1, Behaviour { refusal: Some(refusal), ..Behaviour::default() });
+    let service = Service::start(router(&producer, StatusOptions::default()), ServeOptions::default()).await;
+    let delivery = producer.send(record(1)).await.unwrap();
+    let reply = loop {
+        let reply = service.get("/readyz", "").await;
+        if reply.status != 200 {
+            break reply;
+        }
+        tokio::task::yield_now().await;
+    };
+    let cause = "AccessDeniedException: User: me is not authorized. (request id d1e2)";
+    assert_eq!(reply.status, 503);
+    assert!(
+        reply.body.starts_with("the stream cannot be written to for ") && reply.body.contains(cause),
+        "{}",
+        reply.body
+    );
+    let stats = service.get("/api/stats", "").await.body;
+    assert!(!stats.contains("SECRET"), "{stats}");
+    let stats: serde_json::Value = serde_json::from_str(&stats).unwrap();
+    for (field, value) in [
+        ("code", "AccessDeniedException"),
+        ("message", "User: me is not authorized."),
+        ("request_id", "d1e2"),
+    ] {
+        assert_eq!(stats["hold"][field], value, "{stats}");
+    }
+    assert!(
+        stats["hold"]["since_seconds"].is_f64() && stats["hold"]["next_probe_seconds"].is_f64(),
+        "{stats}"
+    );
+    assert_eq!(stats["last_error_message"], "User: me is not authorized.");
+    assert_eq!((&stats["last_error_request_id"], stats["holds"].as_u64()), (&"d1e2".into(), Some(1)));
+    let figures = parse(&service.get("/metrics", "").await.body);
+    assert_eq!(figures.value("kinesis_batcher_writable", &[]), 0.0);
+    assert_eq!(figures.value("kinesis_batcher_holds_total", &[]), 1.0);
+    stream.behave(Behaviour::default());
+    delivery.await.unwrap();
+    assert_eq!(service.get("/readyz", "").await.status, 200);
+    let figures = parse(&service.get("/metrics", "").await.body);
+    assert_eq!(figures.value("kinesis_batcher_writable", &[]), 1.0);
+    let stats: serde_json::Value = serde_json::from_str(&service.get("/api/stats", "").await.body).unwrap();
+    assert_eq!((&stats["hold"], stats["holds"].as_u64()), (&serde_json::Value::Null, Some(1)));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_may_quote_a_partition_key_is_not_shown() {
+    let refusal = ServiceError::new("ValidationException", "Value 'SECRET' at 'partitionKey' is bad");
+    let (producer, _) = producer(1, Behaviour { refusal: Some(refusal), ..Behaviour::default() });
+    let service = Service::start(router(&producer, StatusOptions::default()), ServeOptions::default()).await;
+    let failure = producer.send(record(1)).await.unwrap().await;
+    assert!(failure.is_err(), "it is rejected alone");
+    let stats = service.get("/api/stats", "").await.body;
+    assert!(stats.contains("\"last_error\":\"ValidationException\"") && !stats.contains("SECRET"), "{stats}");
     service.stop().await;
 }
 

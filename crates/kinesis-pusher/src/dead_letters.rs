@@ -33,6 +33,9 @@ pub(crate) struct DeadLetter<'a> {
     pub(crate) reason: &'a str,
     /// How often it was sent.
     pub(crate) attempts: u32,
+    /// Of the request that failed, where the service answered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<&'a str>,
     /// Its key, where it got as far as having one.
     pub(crate) partition_key: Option<&'a str>,
     /// Its bytes; only the first ones where `truncated_from_bytes` stands.
@@ -137,6 +140,7 @@ mod tests {
         line: 3,
         reason: "expired: \"5m\"",
         attempts: 2,
+        request_id: None,
         partition_key: Some("k"),
         data: b"\xff\x00x",
         truncated_from_bytes: None,
@@ -165,6 +169,17 @@ mod tests {
              {\"file\":\"a.csv\",\"line\":3,\"reason\":\"expired: \\\"5m\\\"\",\"attempts\":0,\"partition_key\":null,\
              \"data_base64\":\"/wB4\",\"truncated_from_bytes\":99}\n"
         );
+    }
+
+    #[test]
+    fn a_letter_names_the_request_that_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dead");
+        let mut letters = DeadLetters::open(&path, &sources(&[])).unwrap();
+        letters.write(&DeadLetter { request_id: Some("d1e2"), ..LETTER }).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let letter: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(letter["request_id"], "d1e2");
     }
 
     #[test]

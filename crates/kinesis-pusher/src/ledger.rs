@@ -81,9 +81,11 @@ impl Ledger {
             self.totals.records_retried += u64::from(attempts > 1);
             self.failed_possibly_stored += u64::from(possibly_stored);
             self.lose(origin, &reason, attempts, Some(&record), record.data(), None);
-            // Thousands can be left at a stop, and the reason is the same for all of them.
-            if reason.kind != Kind::Undelivered {
-                self.note_record(origin, &reason);
+            match reason.kind {
+                // Thousands can be left at a stop, and the reason is the same for all of them.
+                Kind::Undelivered => {}
+                Kind::Permanent => self.after_permanent(origin, &reason),
+                _ => self.note_record(origin, &reason),
             }
         }
     }
@@ -106,7 +108,8 @@ impl Ledger {
         self.after_bad(origin, reason);
     }
 
-    /// Whether nothing more may be read: a bad record with `--on-bad-record fail`, or one that could not be kept.
+    /// Whether nothing more may be read: a bad record with `--on-bad-record fail`, one that could not be kept, or with
+    /// `--fail-fast` a stream that takes none.
     pub(crate) fn must_stop(&self) -> bool {
         self.must_stop
     }
@@ -148,6 +151,8 @@ impl Ledger {
         summary.requests = counts.requests;
         summary.kinesis_records = counts.kinesis_records;
         summary.throttled = counts.throttled;
+        summary.holds = counts.holds;
+        summary.aggregation_suspended = counts.aggregation_suspended;
         summary.elapsed_seconds = elapsed.as_secs_f64();
         if !elapsed.is_zero() {
             summary.records_per_second = summary.records_delivered as f64 / summary.elapsed_seconds;
@@ -166,6 +171,15 @@ impl Ledger {
                     "error: {place}: {reason}; nothing after it was read (--on-bad-record skip would go on)"
                 ));
             }
+        }
+    }
+
+    /// The first of them ends the reading; every other one would say the same.
+    fn after_permanent(&mut self, origin: Origin, reason: &Reason) {
+        if !self.must_stop {
+            self.must_stop = true;
+            let place = self.place(origin);
+            self.notes.push(format!("error: {place}: {reason}; nothing more is read (--fail-fast)"));
         }
     }
 
@@ -190,6 +204,7 @@ impl Ledger {
             line: origin.line,
             reason: &reason.to_string(),
             attempts,
+            request_id: reason.request_id.as_deref(),
             partition_key: record.and_then(Record::partition_key),
             data,
             truncated_from_bytes,
@@ -303,6 +318,8 @@ mod tests {
             requests: 9,
             kinesis_records: 3,
             throttled: 2,
+            holds: 1,
+            ..Counts::default()
         };
         let (summary, letters_kept) = ledger.close(counts, Duration::from_secs(2));
         assert!(summary.adds_up(), "{summary:?}");
@@ -320,6 +337,8 @@ mod tests {
             requests: 9,
             kinesis_records: 3,
             throttled: 2,
+            holds: 1,
+            aggregation_suspended: false,
             elapsed_seconds: 2.0,
             records_per_second: 1.5,
             verified: None,
@@ -371,6 +390,20 @@ mod tests {
         assert!(failing.must_stop());
         let note = failing.take_notes().pop().unwrap();
         assert!(note.starts_with("error: a.csv:17: it is bad; nothing after it was read"), "{note}");
+    }
+
+    #[test]
+    fn a_stream_that_takes_no_record_ends_the_reading_and_is_said_once() {
+        let mut ledger = ledger(OnBadRecord::Skip, None);
+        ledger.read_records(2, Some(at(2)));
+        ledger.failures.add(failed(at(1), Kind::Permanent, 1));
+        ledger.failures.add(failed(at(2), Kind::Permanent, 1));
+        ledger.settle();
+        assert!(ledger.must_stop());
+        assert_eq!(
+            ledger.take_notes(),
+            ["error: a.csv:1: it failed; nothing more is read (--fail-fast)".to_owned()]
+        );
     }
 
     #[test]

@@ -40,7 +40,11 @@ fn targets(args: LogArgs, is_trial: bool) -> Targets {
         // Never their TRACE: the SDK's has requests and responses in it, with their bodies.
         _ => (LevelFilter::TRACE, LevelFilter::DEBUG),
     };
-    let targets = Targets::new().with_default(libraries).with_target("kinesis_batcher", ours);
+    let mut targets = Targets::new().with_default(libraries).with_target("kinesis_batcher", ours);
+    if args.verbosity == 0 {
+        // The command says it in its own words, with what to do.
+        targets = targets.with_target("kinesis_batcher_driver::state", LevelFilter::OFF);
+    }
     match args.log_format {
         LogFormat::Text => targets.with_target(output::TARGET, ours),
         // What the command has to say to its user is said whatever the level.

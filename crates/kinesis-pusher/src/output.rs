@@ -32,12 +32,14 @@ pub(crate) fn write_lines(lines: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes one line to stderr. What begins with `error:` is an error in the log, too.
+/// Writes one line to stderr. What begins with `error:` or `warning:` has that level in the log, too.
 pub(crate) fn note(line: &str) {
     if !NOTES_ARE_LOGGED.load(Ordering::Relaxed) {
         write_stderr(format!("{line}\n").as_bytes());
     } else if let Some(error) = line.strip_prefix(ERROR) {
         tracing::error!(target: TARGET, "{error}");
+    } else if let Some(warning) = line.strip_prefix(WARNING) {
+        tracing::warn!(target: TARGET, "{warning}");
     } else {
         tracing::info!(target: TARGET, "{line}");
     }
@@ -46,6 +48,11 @@ pub(crate) fn note(line: &str) {
 /// Writes one line to stderr that begins with `error:`.
 pub(crate) fn error(line: &str) {
     note(&format!("{ERROR}{line}"));
+}
+
+/// Writes one line to stderr that begins with `warning:`.
+pub(crate) fn warning(line: &str) {
+    note(&format!("{WARNING}{line}"));
 }
 
 /// From now on notes and errors are events of the log, so that whoever reads stderr finds one format there. The log must
@@ -85,6 +92,7 @@ fn forgive_closed_pipe(result: io::Result<()>) -> io::Result<()> {
 }
 
 const ERROR: &str = "error: ";
+const WARNING: &str = "warning: ";
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kinesis_batcher_core::Record;
 use kinesis_batcher_core::limits::REQUEST_RECORDS_MAX;
+use kinesis_batcher_core::{Record, ServiceError};
 use kinesis_batcher_driver::{DeliveryError, Producer, SendAllError, SendError, TaggedRecord};
 
 use crate::destination::{Counts, Destination, Failed, Refused};
@@ -46,6 +46,10 @@ impl Destination for Producer {
             && stats.records_queued >= next_requests * REQUEST_RECORDS_MAX as u64
     }
 
+    fn hold(&self) -> Option<ServiceError> {
+        self.hold().map(|hold| hold.error)
+    }
+
     fn counts(&self) -> Counts {
         let stats = self.stats();
         Counts {
@@ -55,6 +59,9 @@ impl Destination for Producer {
             requests: stats.requests_sent,
             kinesis_records: stats.kinesis_records_delivered,
             throttled: stats.records_throttled,
+            buffered: stats.records_queued + stats.records_in_flight,
+            holds: stats.holds,
+            aggregation_suspended: stats.aggregation_suspended,
         }
     }
 }

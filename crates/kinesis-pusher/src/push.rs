@@ -1,6 +1,7 @@
 //! `push`: from files and stdin to a stream.
 
 mod connect;
+mod hold_notes;
 mod local_stream;
 mod pump;
 #[cfg(test)]
@@ -102,6 +103,7 @@ async fn deliver<D: Destination>(
     })?;
     let mut pump = Pump::new(destination, ledger, progress, signals, args.delivery.drain_timeout);
     pump.fingerprints = fingerprints;
+    pump.notes_holds = !args.delivery.producer.fail_fast;
     let ending = pump.run(reader).await;
     let Pump { mut ledger, mut progress, fingerprints, .. } = pump;
     let (summary, letters_kept) = ledger.close(destination.counts(), started.elapsed());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kinesis_batcher_core::{Failure, FailureReason, PushErrorReason};
+use kinesis_batcher_core::{Failure, FailureReason, PushErrorReason, ServiceError};
 
 /// The kinds of reasons the end of a run counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     NoKey,
     /// The service, or the producer, will never take it.
     Rejected,
+    /// The stream cannot be written to at all, and `--fail-fast` makes that final.
+    Permanent,
     /// Older than `--time-to-live`.
     Expired,
     /// Sent `--attempts` times.
@@ -31,6 +33,7 @@ impl Kind {
             Self::NotJson => "not JSON",
             Self::NoKey => "without a usable key",
             Self::Rejected => "rejected",
+            Self::Permanent => "refused with the whole stream",
             Self::Expired => "expired",
             Self::AttemptsExhausted => "out of attempts",
             Self::Undelivered => "undelivered at the stop",
@@ -43,13 +46,15 @@ impl Kind {
 pub(crate) struct Reason {
     /// What the end of the run counts it as.
     pub(crate) kind: Kind,
+    /// Of the request that failed, where the service answered it: what AWS's support asks for first.
+    pub(crate) request_id: Option<String>,
     text: String,
 }
 
 impl Reason {
     /// A reason in the user's words: what is wrong with the record and, where one exists, the limit.
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, request_id: None, text: text.into() }
     }
 }
 
@@ -58,13 +63,15 @@ impl From<&Failure> for Reason {
         let kind = match failure.reason {
             FailureReason::Expired { .. } => Kind::Expired,
             FailureReason::AttemptsExhausted(_) => Kind::AttemptsExhausted,
+            FailureReason::Permanent(_) => Kind::Permanent,
             FailureReason::TooLarge { .. } => Kind::TooLarge,
             FailureReason::PartitionKeyMissing => Kind::NoKey,
             FailureReason::Aborted => Kind::Undelivered,
             // Whatever later versions of the core tell apart, the service did not take it.
             _ => Kind::Rejected,
         };
-        Self::new(kind, failure.to_string())
+        let request_id = last_error(&failure.reason).and_then(ServiceError::request_id).map(str::to_owned);
+        Self { request_id, ..Self::new(kind, failure.to_string()) }
     }
 }
 
@@ -77,6 +84,17 @@ impl From<PushErrorReason> for Reason {
             _ => Kind::Rejected,
         };
         Self::new(kind, refusal.to_string())
+    }
+}
+
+/// What the service said last.
+fn last_error(reason: &FailureReason) -> Option<&ServiceError> {
+    match reason {
+        FailureReason::Expired { last_error } => last_error.as_ref(),
+        FailureReason::AttemptsExhausted(error)
+        | FailureReason::Rejected(error)
+        | FailureReason::Permanent(error) => Some(error),
+        _ => None,
     }
 }
 
@@ -116,6 +134,23 @@ mod tests {
             batcher.handle_timeout(late);
         });
         assert_eq!(Reason::from(&expired).kind, Kind::Expired);
+    }
+
+    #[test]
+    fn the_request_id_is_that_of_the_last_error() {
+        let error = ServiceError::from_code("AccessDeniedException").with_request_id("d1e2");
+        for reason in [
+            FailureReason::Expired { last_error: Some(error.clone()) },
+            FailureReason::AttemptsExhausted(error.clone()),
+            FailureReason::Rejected(error.clone()),
+            FailureReason::Permanent(error),
+        ] {
+            let failure = failure(|batcher| batcher.abort(Timestamp::ZERO));
+            assert_eq!(Reason::from(&failure).request_id, None, "the service said nothing");
+            let mut failure = failure;
+            failure.reason = reason;
+            assert_eq!(Reason::from(&failure).request_id.as_deref(), Some("d1e2"));
+        }
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub(crate) struct Summary {
     pub(crate) kinesis_records: u64,
     /// Entries that came back throttled.
     pub(crate) throttled: u64,
+    /// Times that the stream could not be written to at all.
+    pub(crate) holds: u64,
+    /// `--aggregate` was given and is off, because the stream distributes records itself.
+    pub(crate) aggregation_suspended: bool,
     /// From the first read to the last answer, in seconds.
     #[serde(serialize_with = "three_decimals")]
     pub(crate) elapsed_seconds: f64,
@@ -132,7 +136,7 @@ mod tests {
             "{\"records_read\":8832,\"records_delivered\":8830,\"records_failed\":2,\"records_expired\":1,\
              \"records_undelivered\":0,\"records_retried\":12,\"records_recovered\":11,\
              \"records_possibly_duplicated\":0,\"bytes_read\":806720,\"requests\":19,\"kinesis_records\":8830,\
-             \"throttled\":40,\"elapsed_seconds\":2.0,\"records_per_second\":4413.919}"
+             \"throttled\":40,\"holds\":0,\"aggregation_suspended\":false,\"elapsed_seconds\":2.0,\"records_per_second\":4413.919}"
         );
         let verified = Summary { verified: Some(true), ..summary() };
         assert!(verified.to_json().ends_with(",\"verified\":true}"));

@@ -25,6 +25,8 @@ pub struct Behaviour {
     pub failing_requests: u64,
     /// Of a thousand records: how many are refused for good.
     pub refused_records: u64,
+    /// What every request is refused with, at status 400.
+    pub refusal: Option<ServiceError>,
 }
 
 /// The stream.
@@ -62,6 +64,9 @@ impl FakeKinesis {
     }
 
     fn answer(&self, behaviour: &Behaviour, request: &PutRecords) -> Result<Response, RequestError> {
+        if let Some(error) = &behaviour.refusal {
+            return Err(RequestError::refused(400, error.clone()));
+        }
         let mut state = self.state.lock().unwrap();
         match state.random_below(2_000) {
             dice if dice < behaviour.failing_requests => {
@@ -142,6 +147,7 @@ impl Default for Behaviour {
             hot: None,
             failing_requests: 0,
             refused_records: 0,
+            refusal: None,
         }
     }
 }

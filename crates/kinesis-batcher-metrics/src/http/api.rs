@@ -1,9 +1,9 @@
 //! The figures as JSON.
 
-use kinesis_batcher_driver::{Config, Histogram, ShardStats, Snapshot, Timestamp};
+use kinesis_batcher_driver::{Config, Histogram, Hold, ServiceError, ShardStats, Snapshot, Timestamp};
 use serde::Serialize;
 
-use crate::view::{last_success_age, oldest_age, stalled_for};
+use crate::view::{last_success_age, message, oldest_age, stalled_for};
 
 /// What `/api/stats` answers. Counters count from the start of the producer; times are in seconds.
 #[derive(Serialize)]
@@ -20,13 +20,32 @@ pub(super) struct Report {
     last_success_age_seconds: f64,
     stalled_seconds: f64,
     oldest_record_age_seconds: f64,
+    /// Code of the last request's error.
     last_error: Option<String>,
+    /// Its deepest cause and the endpoint, where it says nothing about a record.
+    last_error_message: Option<String>,
+    last_error_request_id: Option<String>,
+    /// Why the stream cannot be written to at all.
+    hold: Option<HoldReport>,
+    holds: u64,
+    aggregation_suspended: bool,
     shard_map: ShardMap,
     push_delay: Distribution,
     request_duration: Distribution,
     request_entries: Distribution,
     user_records_per_kinesis_record: Distribution,
     shards: Shards,
+}
+
+#[derive(Serialize)]
+struct HoldReport {
+    code: String,
+    message: Option<String>,
+    request_id: Option<String>,
+    /// Since the first request was refused.
+    since_seconds: f64,
+    /// Until the next request at the earliest; 0 once it may go.
+    next_probe_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -143,8 +162,12 @@ impl Report {
             last_success_age_seconds: last_success_age(snapshot).as_secs_f64(),
             stalled_seconds: stalled_for(snapshot).as_secs_f64(),
             oldest_record_age_seconds: oldest_age(snapshot).as_secs_f64(),
-            // Without its message, which can name accounts and keys.
             last_error: snapshot.last_error.as_ref().map(|error| error.code().to_string()),
+            last_error_message: snapshot.last_error.as_ref().and_then(message),
+            last_error_request_id: snapshot.last_error.as_ref().and_then(request_id),
+            hold: snapshot.hold.as_ref().map(|hold| HoldReport::new(hold, snapshot.now)),
+            holds: stats.holds,
+            aggregation_suspended: stats.aggregation_suspended,
             shard_map: ShardMap {
                 open_shards: stats.open_shards,
                 age_seconds: snapshot.now.since(snapshot.shard_map.refreshed_at).as_secs_f64(),
@@ -159,6 +182,22 @@ impl Report {
             shards: Shards::new(&snapshot.shards, snapshot.now),
         }
     }
+}
+
+impl HoldReport {
+    fn new(hold: &Hold, now: Timestamp) -> Self {
+        Self {
+            code: hold.error.code().to_string(),
+            message: message(&hold.error),
+            request_id: request_id(&hold.error),
+            since_seconds: now.since(hold.since).as_secs_f64(),
+            next_probe_seconds: hold.next_probe_at.since(now).as_secs_f64(),
+        }
+    }
+}
+
+fn request_id(error: &ServiceError) -> Option<String> {
+    error.request_id().map(str::to_owned)
 }
 
 impl Records {

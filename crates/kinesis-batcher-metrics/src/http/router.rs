@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use kinesis_batcher_driver::{Observer, Snapshot};
+use kinesis_batcher_driver::{Observer, ServiceError, Snapshot};
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
@@ -19,7 +19,7 @@ use super::auth::{Gatekeeper, require};
 use super::credentials::Credentials;
 use super::page;
 use crate::collector::ProducerCollector;
-use crate::view::stalled_for;
+use crate::view::{message, stalled_for};
 
 /// Settings for [`router`].
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Default for StatusOptions {
 /// | `/` | the status page, which needs no other file and asks no other server |
 /// | `/metrics` | OpenMetrics, for Prometheus |
 /// | `/api/stats` | what the page shows, as JSON |
-/// | `/readyz` | 200, or 503 while records are held and nothing is stored, or once the producer was closed |
+/// | `/readyz` | 200, or 503 while the stream cannot be written to, while records are held and nothing is stored, or once the producer was closed |
 /// | `/healthz` | 200: the process answers |
 ///
 /// ```
@@ -147,15 +147,34 @@ fn unreadiness(snapshot: &Snapshot, stall_after: Duration) -> Option<String> {
         return Some("the producer is closed\n".to_owned());
     }
     let stalled = stalled_for(snapshot);
+    let held = snapshot.stats.records_queued + snapshot.stats.records_in_flight;
+    // Without a record there is no request that would show that the stream can be written to again.
+    if let Some(hold) = snapshot.hold.as_ref().filter(|_| held > 0) {
+        return Some(format!(
+            "the stream cannot be written to for {} s: {}; {held} records are held\n",
+            snapshot.now.since(hold.since).as_secs(),
+            cause(&hold.error)
+        ));
+    }
     (stalled >= stall_after).then(|| {
-        let held = snapshot.stats.records_queued + snapshot.stats.records_in_flight;
-        // The code says enough; messages of the service name accounts and keys.
-        let error = snapshot.last_error.as_ref().map_or("none", |error| error.code().as_str());
+        let error = snapshot.last_error.as_ref().map_or("none".to_owned(), cause);
         format!(
             "{held} records are held and nothing was stored for {} s; last error: {error}\n",
             stalled.as_secs()
         )
     })
+}
+
+/// Code, and what else of an error may be shown.
+fn cause(error: &ServiceError) -> String {
+    let mut cause = error.code().to_string();
+    if let Some(message) = message(error) {
+        cause = format!("{cause}: {message}");
+    }
+    match error.request_id() {
+        Some(request_id) => format!("{cause} (request id {request_id})"),
+        None => cause,
+    }
 }
 
 /// What holds for every answer: it is of this moment, and what it says it is.

@@ -52,6 +52,11 @@ pub(crate) struct ProducerArgs {
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = or_none("none", setting(duration, ConfigBuilder::time_to_live)))]
     pub(crate) time_to_live: OrNone<Duration>,
 
+    /// Fail records at once when the stream takes none at all (deleted, no permission, KMS, credentials) instead of holding
+    /// them until it does; 'push' then reads no further
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
     /// How often to send a record, at most, or 'none' for as often as its time to live allows
     #[arg(long, value_name = "N", default_value = "none", value_parser = or_none("none", setting(whole::<u32>, ConfigBuilder::attempts_max)))]
     pub(crate) attempts: OrNone<u32>,
@@ -70,6 +75,7 @@ impl ProducerArgs {
             .shard_limit(self.shard_limit_percent.0.map_or(ShardLimit::Off, ShardLimit::Percent))
             .adaptive_rates(self.adaptive_rates == Switch::On)
             .time_to_live(self.time_to_live.0)
+            .fail_fast(self.fail_fast)
             .attempts_max(self.attempts.0)
     }
 }

@@ -82,8 +82,8 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "ACTION", value_enum, default_value_t = OnBadRecord::Fail)]
     pub(crate) on_bad_record: OnBadRecord,
 
-    /// Append what is not delivered to this file, one JSON object a line: file, line, reason, attempts,
-    /// partition_key, data_base64
+    /// Append what is not delivered to this file, one JSON object a line: file, line, reason, attempts, request_id (where
+    /// the service gave one), partition_key, data_base64
     #[arg(long, value_name = "FILE")]
     pub(crate) dead_letters: Option<PathBuf>,
 }
@@ -268,6 +268,7 @@ mod tests {
             "--adaptive-rates=off",
             "--time-to-live=none",
             "--attempts=9",
+            "--fail-fast",
         ]);
         let expected = Config::builder()
             .aggregation(true)
@@ -282,6 +283,7 @@ mod tests {
             .adaptive_rates(false)
             .time_to_live(None)
             .attempts_max(9)
+            .fail_fast(true)
             .build();
         assert_eq!(Ok(config), expected);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{PushErrorReason, Record};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use super::hold_notes::HoldNotes;
 use crate::cli::write_duration;
 use crate::destination::{Destination, Refused};
 use crate::input::{Batch, InputError, Origin, Reader};
@@ -26,6 +27,8 @@ pub(crate) struct Pump<'d, D> {
     pub(crate) progress: Progress,
     /// What was read in, where it is going to be compared.
     pub(crate) fingerprints: Option<Fingerprints>,
+    /// Whether the user reads that the stream cannot be written to: with `--fail-fast` the failures say it.
+    pub(crate) notes_holds: bool,
     signals: Signals,
     seen: Stop,
     drain_timeout: Duration,
@@ -33,6 +36,8 @@ pub(crate) struct Pump<'d, D> {
     /// There is no time left.
     forced: bool,
     tick: Interval,
+    hold_notes: HoldNotes,
+    aggregation_noted: bool,
 }
 
 /// How the reading ended.
@@ -67,12 +72,15 @@ impl<'d, D: Destination> Pump<'d, D> {
             ledger,
             progress,
             fingerprints: None,
+            notes_holds: true,
             signals,
             seen: Stop::Run,
             drain_timeout,
             drain_until: None,
             forced: false,
             tick,
+            hold_notes: HoldNotes::default(),
+            aggregation_noted: false,
         }
     }
 
@@ -103,17 +111,39 @@ impl<'d, D: Destination> Pump<'d, D> {
             if self.ledger.must_stop() {
                 return Ending::GaveUp;
             }
+            self.wait_while_held().await;
             self.hold_back().await;
             let next = tokio::select! {
                 biased;
-                () = self.watch() => None,
+                () = self.watch_ledger() => None,
                 next = reader.next() => next,
             };
             match next {
+                None if self.ledger.must_stop() => return Ending::GaveUp,
                 Some(Ok(batch)) => self.feed_batch(batch).await,
                 Some(Err(error)) => return Ending::Failed(error),
                 None if reader.is_complete() => return Ending::Complete,
                 None => return Ending::Stopped,
+            }
+        }
+    }
+
+    /// Waits while the stream cannot be written to and there are records to probe it with: what is not read is safe
+    /// where it is. A signal ends the wait.
+    async fn wait_while_held(&mut self) {
+        while self.seen == Stop::Run
+            && !self.forced
+            && self.destination.hold().is_some()
+            && self.destination.counts().buffered > 0
+        {
+            tokio::select! {
+                biased;
+                () = self.watch() => {}
+                () = tokio::time::sleep(HOLD_POLL) => {}
+            }
+            self.ledger.settle();
+            if self.ledger.must_stop() {
+                return;
             }
         }
     }
@@ -187,13 +217,24 @@ impl<'d, D: Destination> Pump<'d, D> {
     /// and called again.
     async fn watch(&mut self) {
         while !self.forced {
-            let deadline = self.drain_until;
-            tokio::select! {
-                biased;
-                () = self.signals.reached(self.seen.next()) => self.obey(),
-                () = until(deadline) => self.forced = true,
-                _ = self.tick.tick() => self.show(),
-            }
+            self.watch_once().await;
+        }
+    }
+
+    /// As [`watch`](Self::watch), and returns too when the ledger ends the reading: a pipe can be silent for ever.
+    async fn watch_ledger(&mut self) {
+        while !self.forced && !self.ledger.must_stop() {
+            self.watch_once().await;
+        }
+    }
+
+    async fn watch_once(&mut self) {
+        let deadline = self.drain_until;
+        tokio::select! {
+            biased;
+            () = self.signals.reached(self.seen.next()) => self.obey(),
+            () = until(deadline) => self.forced = true,
+            _ = self.tick.tick() => self.show(),
         }
     }
 
@@ -227,7 +268,16 @@ impl<'d, D: Destination> Pump<'d, D> {
         for note in self.ledger.take_notes() {
             output::note(&note);
         }
-        self.progress.show(self.ledger.position(self.destination.counts().delivered));
+        let counts = self.destination.counts();
+        if counts.aggregation_suspended && !self.aggregation_noted {
+            self.aggregation_noted = true;
+            output::warning(AGGREGATION_SUSPENDED);
+        }
+        let hold = self.destination.hold().filter(|_| self.notes_holds);
+        if let Some(line) = self.hold_notes.update(Instant::now(), hold.as_ref()) {
+            output::note(&line);
+        }
+        self.progress.show(self.ledger.position(counts.delivered));
     }
 }
 
@@ -241,6 +291,12 @@ async fn until(deadline: Option<Instant>) {
 
 /// A tick of the runtime's clock.
 const HOLD_BACK: Duration = Duration::from_millis(1);
+
+/// Seldom enough to cost nothing, and short against the seconds between two probes.
+const HOLD_POLL: Duration = Duration::from_millis(20);
+
+const AGGREGATION_SUSPENDED: &str = "the stream distributes records itself (AUTO record distribution), where consumers drop \
+     aggregates: records go one by one, without --aggregate";
 
 /// A batch is some 700 lines of a log, so that 35,000 lines a second go into the buffer during an outage.
 const HOLD_BACK_MAX: u32 = 20;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser;
-use kinesis_batcher_core::{PushErrorReason, Record};
+use kinesis_batcher_core::{PushErrorReason, Record, ServiceError};
 use tempfile::TempDir;
 use tokio::sync::{Notify, watch};
 
@@ -28,6 +28,8 @@ struct Fake {
     is_saturated: bool,
     /// How often it was asked whether it is saturated.
     asked: AtomicU32,
+    /// Why it cannot write at all.
+    hold: Mutex<Option<ServiceError>>,
     failures: Arc<Failures>,
     state: Mutex<State>,
     changed: Notify,
@@ -57,6 +59,7 @@ impl Fake {
             decide,
             is_saturated: false,
             asked: AtomicU32::new(0),
+            hold: Mutex::default(),
             failures: Arc::default(),
             state: Mutex::default(),
             changed: Notify::new(),
@@ -158,8 +161,14 @@ impl Destination for Fake {
         self.is_saturated
     }
 
+    fn hold(&self) -> Option<ServiceError> {
+        self.hold.lock().unwrap().clone()
+    }
+
     fn counts(&self) -> Counts {
-        Counts { delivered: self.state.lock().unwrap().delivered.len() as u64, ..Counts::default() }
+        let state = self.state.lock().unwrap();
+        let (delivered, buffered) = (state.delivered.len() as u64, state.held.len() as u64);
+        Counts { delivered, buffered, ..Counts::default() }
     }
 }
 
@@ -259,6 +268,36 @@ async fn a_destination_with_enough_to_do_is_waited_for_a_moment_and_then_filled(
     assert_eq!(outcome.summary.records_delivered, 3);
     let asked = fake.asked.into_inner();
     assert!((60..=200).contains(&asked), "20 times before each batch, and not {asked} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_while_the_stream_cannot_be_written_to() {
+    let run = Run::of(&["a\n", "b\n", "c\n"]);
+    let fake = Fake::new(10, |_| Verdict::Hold);
+    *fake.hold.lock().unwrap() = Some(ServiceError::from_code("ResourceNotFoundException"));
+    let (outcome, ()) = tokio::join!(run.against(&fake), async {
+        fake.wait_until(|state| !state.held.is_empty()).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(fake.state.lock().unwrap().held.len(), 1, "there is room, and one record to probe with");
+        *fake.hold.lock().unwrap() = None;
+        fake.release();
+    });
+    assert!(outcome.complete);
+    assert_eq!(outcome.summary.records_delivered, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_the_wait_for_a_stream_that_cannot_be_written_to() {
+    let run = Run::of(&["a\n", "b\n", "c\n"]).with(&["--drain-timeout", "5s"]);
+    let fake = Fake::new(10, |_| Verdict::Hold);
+    *fake.hold.lock().unwrap() = Some(ServiceError::from_code("ResourceNotFoundException"));
+    let (outcome, ()) = tokio::join!(run.against(&fake), async {
+        fake.wait_until(|state| !state.held.is_empty()).await;
+        run.stop(Stop::Drain);
+    });
+    assert!(!outcome.complete);
+    assert_eq!(outcome.summary.records_delivered, 0);
+    assert!(outcome.summary.records_undelivered >= 1, "{:?}", outcome.summary);
 }
 
 #[tokio::test]

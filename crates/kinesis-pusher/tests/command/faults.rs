@@ -205,12 +205,12 @@ fn a_record_is_sent_as_often_as_allowed_and_no_more() {
 }
 
 #[test]
-fn what_is_refused_for_good_is_not_tried_for_minutes() {
+fn with_fail_fast_a_stream_that_takes_nothing_fails_what_was_read() {
     let files = Files::new();
     let input = files.file("input", lines("line", 1_000));
     let kinesis = hostile();
     kinesis.every(Operation::PutRecords, Fault::Reject(Rejection::access_denied()));
-    let ran = push(&kinesis, &[&input]);
+    let ran = push(&kinesis, &["--fail-fast", &input]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let summary = ran.summary();
     assert_eq!((number(&summary, "records_failed"), number(&summary, "records_retried")), (1_000, 0));

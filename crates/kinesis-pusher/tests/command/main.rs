@@ -6,6 +6,7 @@
 mod embedded;
 mod encodings;
 mod faults;
+mod holding;
 #[cfg(not(feature = "local"))]
 mod lean;
 mod listen;
