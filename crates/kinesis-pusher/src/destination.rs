@@ -24,7 +24,8 @@ pub(crate) trait Destination: Sync {
     /// Whether no more requests may be under way, and enough records wait for the next ones.
     fn is_saturated(&self) -> bool;
 
-    /// Why the stream cannot be written to at all, as far as the last request showed; `None` while it can.
+    /// Why the stream cannot be written to at all, as far as the last request showed; `None` while it can, and while
+    /// nothing is held.
     fn hold(&self) -> Option<ServiceError>;
 
     /// What was done so far; complete once it has closed.
@@ -70,8 +71,6 @@ pub(crate) struct Counts {
     pub(crate) kinesis_records: u64,
     /// Times that the service throttled a record.
     pub(crate) throttled: u64,
-    /// Records that were taken and have no end yet.
-    pub(crate) buffered: u64,
     /// Times that the stream could not be written to at all.
     pub(crate) holds: u64,
     /// Aggregation was asked for and is off, because the stream distributes records itself.

@@ -59,7 +59,6 @@ impl Destination for Producer {
             requests: stats.requests_sent,
             kinesis_records: stats.kinesis_records_delivered,
             throttled: stats.records_throttled,
-            buffered: stats.records_queued + stats.records_in_flight,
             holds: stats.holds,
             aggregation_suspended: stats.aggregation_suspended,
         }

@@ -148,8 +148,7 @@ fn unreadiness(snapshot: &Snapshot, stall_after: Duration) -> Option<String> {
     }
     let stalled = stalled_for(snapshot);
     let held = snapshot.stats.records_queued + snapshot.stats.records_in_flight;
-    // Without a record there is no request that would show that the stream can be written to again.
-    if let Some(hold) = snapshot.hold.as_ref().filter(|_| held > 0) {
+    if let Some(hold) = &snapshot.hold {
         return Some(format!(
             "the stream cannot be written to for {} s: {}; {held} records are held\n",
             snapshot.now.since(hold.since).as_secs(),

@@ -16,20 +16,34 @@ pub(super) struct HoldNotes {
 struct Hold {
     began: Instant,
     began_at: SystemTime,
+    /// Records that were delivered until then.
+    delivered_before: u64,
     /// The code that was named last, and when.
     noted: Option<(ErrorCode, Instant)>,
 }
 
 impl HoldNotes {
-    /// Takes in the error of the last request while the stream cannot be written to, and returns the line to write.
-    pub(super) fn update(&mut self, now: Instant, error: Option<&ServiceError>) -> Option<String> {
+    /// Takes in the error of the last request while the stream cannot be written to, and the records that were delivered
+    /// so far, and returns the line to write.
+    pub(super) fn update(
+        &mut self,
+        now: Instant,
+        error: Option<&ServiceError>,
+        delivered: u64,
+    ) -> Option<String> {
         let Some(error) = error else {
+            // A hold also ends when all of its records have expired, and the next record may begin it again.
+            self.hold.as_ref().filter(|hold| hold.delivered_before < delivered)?;
             let hold = self.hold.take().filter(|hold| hold.noted.is_some())?;
             let seconds = now.duration_since(hold.began).as_secs_f64();
             return Some(format!("the stream can be written to again, after {seconds:.1} s"));
         };
-        let hold =
-            self.hold.get_or_insert_with(|| Hold { began: now, began_at: SystemTime::now(), noted: None });
+        let hold = self.hold.get_or_insert_with(|| Hold {
+            began: now,
+            began_at: SystemTime::now(),
+            delivered_before: delivered,
+            noted: None,
+        });
         let is_due = match &hold.noted {
             None => now >= hold.began + patience(error),
             Some((code, at)) => code != error.code() && now >= *at + NOTES_INTERVAL,
@@ -139,38 +153,48 @@ mod tests {
     #[test]
     fn a_hold_is_one_line_with_cause_and_advice_and_its_end_another() {
         let (mut notes, start) = (HoldNotes::default(), Instant::now());
-        assert_eq!(notes.update(start, None), None);
-        let line = notes.update(start, Some(&denied())).unwrap();
+        assert_eq!(notes.update(start, None, 5), None);
+        let line = notes.update(start, Some(&denied()), 5).unwrap();
         let cause = ": AccessDeniedException: User: me is not authorized (request id d1e2); allow these credentials \
                      kinesis:PutRecords on the stream; ";
         assert!(line.starts_with("warning: the stream cannot be written to since 2"), "{line}");
         assert!(line.contains(cause), "{line}");
         for second in 1..100 {
-            assert_eq!(notes.update(start + Duration::from_secs(second), Some(&denied())), None);
+            assert_eq!(notes.update(start + Duration::from_secs(second), Some(&denied()), 5), None);
         }
-        let end = notes.update(start + Duration::from_millis(100_500), None);
+        let end = notes.update(start + Duration::from_millis(100_500), None, 6);
         assert_eq!(end.as_deref(), Some("the stream can be written to again, after 100.5 s"));
-        assert_eq!(notes.update(start + Duration::from_secs(101), None), None);
+        assert_eq!(notes.update(start + Duration::from_secs(101), None, 6), None);
     }
 
     #[test]
     fn credentials_that_are_renewed_within_a_second_are_no_news() {
         let (mut notes, start) = (HoldNotes::default(), Instant::now());
         let expired = ServiceError::from_code("ExpiredTokenException");
-        assert_eq!(notes.update(start, Some(&expired)), None);
-        assert_eq!(notes.update(start + Duration::from_millis(900), None), None);
-        assert_eq!(notes.update(start + Duration::from_secs(2), Some(&expired)), None);
-        assert!(notes.update(start + Duration::from_secs(3), Some(&expired)).unwrap().contains("renew"));
+        assert_eq!(notes.update(start, Some(&expired), 5), None);
+        assert_eq!(notes.update(start + Duration::from_millis(900), None, 6), None);
+        assert_eq!(notes.update(start + Duration::from_secs(2), Some(&expired), 6), None);
+        assert!(notes.update(start + Duration::from_secs(3), Some(&expired), 6).unwrap().contains("renew"));
+    }
+
+    #[test]
+    fn a_hold_that_ends_without_a_delivery_is_the_same_when_it_begins_again() {
+        let (mut notes, start) = (HoldNotes::default(), Instant::now());
+        assert!(notes.update(start, Some(&denied()), 5).is_some());
+        assert_eq!(notes.update(start + Duration::from_secs(1), None, 5), None, "all records have expired");
+        assert_eq!(notes.update(start + Duration::from_secs(2), Some(&denied()), 5), None);
+        let end = notes.update(start + Duration::from_secs(3), None, 6);
+        assert_eq!(end.as_deref(), Some("the stream can be written to again, after 3.0 s"));
     }
 
     #[test]
     fn another_cause_is_named_but_not_every_change_between_two() {
         let (mut notes, start) = (HoldNotes::default(), Instant::now());
         let missing = ServiceError::from_code("ResourceNotFoundException");
-        assert!(notes.update(start, Some(&denied())).is_some());
-        assert_eq!(notes.update(start + Duration::from_secs(9), Some(&missing)), None);
-        assert!(notes.update(start + Duration::from_secs(10), Some(&missing)).is_some());
-        assert_eq!(notes.update(start + Duration::from_secs(11), Some(&denied())), None);
+        assert!(notes.update(start, Some(&denied()), 5).is_some());
+        assert_eq!(notes.update(start + Duration::from_secs(9), Some(&missing), 5), None);
+        assert!(notes.update(start + Duration::from_secs(10), Some(&missing), 5).is_some());
+        assert_eq!(notes.update(start + Duration::from_secs(11), Some(&denied()), 5), None);
     }
 
     #[test]

@@ -128,14 +128,9 @@ impl<'d, D: Destination> Pump<'d, D> {
         }
     }
 
-    /// Waits while the stream cannot be written to and there are records to probe it with: what is not read is safe
-    /// where it is. A signal ends the wait.
+    /// Waits while the stream cannot be written to: what is not read is safe where it is. A signal ends the wait.
     async fn wait_while_held(&mut self) {
-        while self.seen == Stop::Run
-            && !self.forced
-            && self.destination.hold().is_some()
-            && self.destination.counts().buffered > 0
-        {
+        while self.seen == Stop::Run && !self.forced && self.destination.hold().is_some() {
             tokio::select! {
                 biased;
                 () = self.watch() => {}
@@ -274,7 +269,7 @@ impl<'d, D: Destination> Pump<'d, D> {
             output::warning(AGGREGATION_SUSPENDED);
         }
         let hold = self.destination.hold().filter(|_| self.notes_holds);
-        if let Some(line) = self.hold_notes.update(Instant::now(), hold.as_ref()) {
+        if let Some(line) = self.hold_notes.update(Instant::now(), hold.as_ref(), counts.delivered) {
             output::note(&line);
         }
         self.progress.show(self.ledger.position(counts.delivered));

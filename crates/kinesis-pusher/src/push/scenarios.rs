@@ -162,13 +162,12 @@ impl Destination for Fake {
     }
 
     fn hold(&self) -> Option<ServiceError> {
-        self.hold.lock().unwrap().clone()
+        let holds = !self.state.lock().unwrap().held.is_empty();
+        self.hold.lock().unwrap().clone().filter(|_| holds)
     }
 
     fn counts(&self) -> Counts {
-        let state = self.state.lock().unwrap();
-        let (delivered, buffered) = (state.delivered.len() as u64, state.held.len() as u64);
-        Counts { delivered, buffered, ..Counts::default() }
+        Counts { delivered: self.state.lock().unwrap().delivered.len() as u64, ..Counts::default() }
     }
 }
 
