@@ -4,7 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
-use crate::run::{Files, finish, number, pusher, run};
+use kinesis_batcher_local::RawClient;
+use serde_json::json;
+
+use crate::run::{Files, finish, lines, number, pusher, run};
 
 /// A `local` that listens, and what it printed.
 struct Serving {
@@ -67,6 +70,38 @@ fn what_it_prints_is_enough_to_push_to_it_and_it_stops_on_a_signal() {
     let ran = finish(pusher(&["shards", "--stream=clicks"]).envs(serving.variables()));
     assert!(ran.stdout.contains("2 open shards"), "{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(serving.stop("TERM"), Some(0));
+}
+
+#[test]
+fn everything_pushed_to_it_through_changed_shard_counts_is_read_back() {
+    let files = Files::new();
+    let serving = Serving::start(&["--shards=4", "--stream=orders"]);
+    let variables = serving.variables();
+    let url = variables.iter().find(|(name, _)| name == "AWS_ENDPOINT_URL_KINESIS").unwrap();
+    let client = RawClient::new(url.1.strip_prefix("http://").unwrap().parse().unwrap());
+    let mut pushed = String::new();
+    for (prefix, count) in [("four", 8), ("eight", 5), ("five", 4), ("again", 0)] {
+        let content = lines(prefix, 2_000);
+        let input = files.file(prefix, &content);
+        let push = ["push", "--stream=orders", "--request-bytes=5MiB", &input];
+        let ran = finish(pusher(&push).envs(variables.clone()));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        pushed.push_str(&content);
+        if count > 0 {
+            let input = json!({
+                "StreamName": "orders", "TargetShardCount": count, "ScalingType": "UNIFORM_SCALING",
+            });
+            client.call("UpdateShardCount", &input).unwrap().ok().unwrap();
+        }
+    }
+    let read = ["read", "--stream=orders", "--until-caught-up"];
+    let ran = finish(pusher(&read).envs(variables));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let (mut read, mut pushed): (Vec<&str>, Vec<&str>) =
+        (ran.stdout.lines().collect(), pushed.lines().collect());
+    read.sort_unstable();
+    pushed.sort_unstable();
+    assert!(read == pushed, "{} of {} lines are read", read.len(), pushed.len());
 }
 
 #[cfg(unix)]
