@@ -72,12 +72,12 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// An aggregate for records of one lane.
-    pub(super) fn new_aggregate(&self) -> OpenAggregate<T> {
+    /// An aggregate for records of one lane, which may have so many bytes at least.
+    pub(super) fn new_aggregate(&self, encoded_len_min: usize) -> OpenAggregate<T> {
         let outer_key_bytes = OUTER_PARTITION_KEY.len();
         let bytes_max =
             self.map.record_bytes_max().min(self.request_bytes_max).saturating_sub(outer_key_bytes);
-        let encoded_len_max = self.config.aggregate_bytes_max().min(bytes_max);
+        let encoded_len_max = self.config.aggregate_bytes_max().min(bytes_max).max(encoded_len_min);
         let records_max = self.config.aggregate_records_max();
         OpenAggregate::new(encoded_len_max, records_max, self.lane_of_shard.len())
     }
@@ -109,7 +109,7 @@ impl<T> Batcher<T> {
             self.close_aggregate(lane);
         }
         if self.lanes.lane(lane).open.is_none() {
-            let open = Box::new(self.new_aggregate());
+            let open = Box::new(self.new_aggregate(0));
             self.lanes.lane_mut(lane).open = Some(open);
         }
         let mut rest = (record, Member { tag, accepted_at: self.now });

@@ -253,7 +253,7 @@ impl<T> Batcher<T> {
             self.fail(entry, &reason);
             return None;
         }
-        let (live, expired) = self.divide(entry, |_, accepted_at| alive(accepted_at));
+        let (live, expired) = self.divide_as_large(entry, |_, accepted_at| alive(accepted_at));
         for entry in expired {
             self.fail(entry, &reason);
         }

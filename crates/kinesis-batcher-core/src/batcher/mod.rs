@@ -259,6 +259,8 @@ impl<T> Batcher<T> {
     pub fn handle_shard_map(&mut self, now: Timestamp, shards: ShardMap) {
         self.observe(now);
         self.reshard(shards);
+        // What this map does not explain either, the next one has to.
+        self.ask_again_for_a_map();
         self.finish();
     }
 

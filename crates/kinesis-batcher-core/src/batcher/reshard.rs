@@ -187,11 +187,31 @@ impl<T> Batcher<T> {
         entry: Entry<T>,
         chosen: impl Fn(HashKey, Timestamp) -> bool,
     ) -> (Vec<Entry<T>>, Vec<Entry<T>>) {
+        self.divide_within(entry, 0, chosen)
+    }
+
+    /// As [`divide`](Self::divide), each part as large as the whole may be: aggregates may be smaller since it was made.
+    pub(super) fn divide_as_large(
+        &self,
+        entry: Entry<T>,
+        chosen: impl Fn(HashKey, Timestamp) -> bool,
+    ) -> (Vec<Entry<T>>, Vec<Entry<T>>) {
+        let encoded_len = entry.data.len();
+        self.divide_within(entry, encoded_len, chosen)
+    }
+
+    fn divide_within(
+        &self,
+        entry: Entry<T>,
+        encoded_len_min: usize,
+        chosen: impl Fn(HashKey, Timestamp) -> bool,
+    ) -> (Vec<Entry<T>>, Vec<Entry<T>>) {
         let history = History::of(&entry);
         let (chosen, others): (Vec<_>, Vec<_>) = dissolve(entry)
             .into_iter()
             .partition(|(record, member)| chosen(record.hash_key, member.accepted_at));
-        (self.assemble(chosen, history), self.assemble(others, history))
+        let assemble = |members| self.assemble(members, history, encoded_len_min);
+        (assemble(chosen), assemble(others))
     }
 
     /// Divides an entry where the present map divides the shards of its user records.
@@ -204,12 +224,18 @@ impl<T> Batcher<T> {
             let group = if single_lane { by_lane.len() as u32 } else { self.lane_of(record.hash_key) };
             by_lane.entry(group).or_default().push((record, member));
         }
-        by_lane.into_values().flat_map(|members| self.assemble(members, history)).collect()
+        by_lane.into_values().flat_map(|members| self.assemble(members, history, 0)).collect()
     }
 
-    /// Aggregates user records again, with the history of what they were in before.
-    fn assemble(&self, members: Vec<(Record, Member<T>)>, history: History) -> Vec<Entry<T>> {
-        let mut open = self.new_aggregate();
+    /// Aggregates user records again, with the history of what they were in before. The aggregates may have so many
+    /// bytes at least.
+    fn assemble(
+        &self,
+        members: Vec<(Record, Member<T>)>,
+        history: History,
+        encoded_len_min: usize,
+    ) -> Vec<Entry<T>> {
+        let mut open = self.new_aggregate(encoded_len_min);
         let mut entries = Vec::new();
         for (record, member) in members {
             let mut refused = open.push(record, member, history.sequence).err();

@@ -143,15 +143,14 @@ impl<T> Batcher<T> {
                 )
             }
         };
-        match error.code().class() {
+        let class = error.code().class();
+        entry.attempts -= u32::from(matches!(class, ErrorClass::Account | ErrorClass::Credentials));
+        match class {
             ErrorClass::Account if self.config.fail_fast() => {
                 self.fail(entry, &FailureReason::Permanent(error));
             }
             ErrorClass::Rejected => self.fail(entry, &FailureReason::Rejected(error)),
             class => {
-                if matches!(class, ErrorClass::Account | ErrorClass::Credentials) {
-                    entry.attempts -= 1;
-                }
                 if class == ErrorClass::Throttled {
                     verdict.counts.throttled += 1;
                     verdict.counts.bytes += entry.bytes() as u64;
