@@ -78,8 +78,8 @@ pub use report::{Report, Settled, Totals};
 pub use rng::Rng;
 pub use series::{Point, ShardPoint};
 pub use service::{
-    Distribution, EntryReply, Kinesis, Malformed, OpenShard, Permits, PutEntry, Refusal, ReshardError,
-    ServiceFaults, ServiceOptions, StreamMode,
+    AccountFault, Distribution, EntryReply, Kinesis, Malformed, OpenShard, Permits, PutEntry, Refusal,
+    ReshardError, ServiceFaults, ServiceOptions, StreamMode,
 };
 pub use simulation::{run, run_with};
 pub use window::Window;

@@ -100,7 +100,7 @@ fn config(rng: &mut Rng) -> Config {
     if rng.one_in(3) {
         config = config.ordering(Ordering::PartitionKey);
     }
-    config = config.adaptive_rates(!rng.one_in(3));
+    config = config.adaptive_rates(!rng.one_in(3)).fail_fast(rng.one_in(8));
     config.build().expect("each range above is within the allowed")
 }
 

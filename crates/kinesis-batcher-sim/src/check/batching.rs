@@ -36,7 +36,7 @@ struct Producer {
     accepted: u64,
     /// A request went early, unless the call at hand turns out to be a flush: one of its records.
     early: Option<u64>,
-    /// A request was rejected.
+    /// A request was rejected, or too large.
     searches: bool,
 }
 
@@ -69,8 +69,10 @@ impl Checker for NothingGoesEarly {
             }
             Observation::Answered { producer, request, outcome } => {
                 let producer = self.producers.of(producer);
-                producer.searches |=
-                    outcome.as_ref().is_err_and(|error| error.class() == ErrorClass::Rejected);
+                // Requests are smaller after one that was too large, and how small is not for this to know.
+                producer.searches |= outcome
+                    .as_ref()
+                    .is_err_and(|error| matches!(error.class(), ErrorClass::Rejected | ErrorClass::TooLarge));
                 for &number in request.records.all() {
                     if let Some(in_flight) = self.records.get_mut(number) {
                         *in_flight = false;

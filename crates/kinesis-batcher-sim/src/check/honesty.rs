@@ -45,7 +45,7 @@ enum Verdict {
 impl Verdict {
     fn of(class: ErrorClass, alone: bool) -> Self {
         match class {
-            ErrorClass::Rejected if alone => Self::Rejected,
+            ErrorClass::Rejected | ErrorClass::TooLarge if alone => Self::Rejected,
             ErrorClass::Account | ErrorClass::Credentials => Self::Permanent,
             _ => Self::None,
         }

@@ -90,7 +90,11 @@ impl Checker for AttemptsAndAge {
                         }
                     }
                 }
-                let uncounted = outcome.as_ref().is_err_and(|error| !is_attempt(error));
+                // A request of one record that was rejected is about that record.
+                let alone = request.request.len() == 1;
+                let uncounted = outcome.as_ref().is_err_and(|error| {
+                    !is_attempt(error) && !(alone && error.class() == ErrorClass::Rejected)
+                });
                 for &number in request.records.all() {
                     if let Some(state) = self.records.get_mut(number) {
                         state.in_flight = false;

@@ -15,7 +15,9 @@ use super::lanes::Lanes;
 use super::per_producer::PerProducer;
 use super::rates::{FLOOR_SHARE, RATE_PARTS, SHARDS_LOOKED_AT_MAX};
 use super::turns::{Turns, Unit};
-use super::{Breach, Cause, Checker, EntryReply, Invariant, Kind, Observation, RequestView, Scene};
+use super::{
+    Breach, Cause, Checker, EntryReply, Invariant, Kind, Observation, RequestView, Scene, is_of_account,
+};
 use crate::window::Window;
 
 /// Watches the oldest record of each shard that nothing holds back.
@@ -267,6 +269,9 @@ impl FreeShardsGo {
         match outcome {
             Ok(response) if response.outcomes.len() == request.request.len() => {
                 producer.each_answered(scene, request, response, &mut self.records);
+                if is_of_account(response) {
+                    producer.failing_until = scene.clock.after(PROBE_WAIT_MAX);
+                }
             }
             Err(error) if error.class() == ErrorClass::Rejected => {
                 producer.searches = true;

@@ -17,19 +17,21 @@ mod i09;
 mod i10;
 mod i11;
 mod i12;
+mod i13;
 mod lanes;
 mod liveness;
 mod observation;
 mod per_producer;
 mod placement;
 mod rates;
+mod readable;
 mod restraint;
 mod turns;
 
 use std::fmt;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Event, Timestamp};
+use kinesis_batcher_core::{ErrorClass, Event, RecordOutcome, Response, Timestamp};
 
 use crate::ledger::Ledger;
 use crate::options::Options;
@@ -122,10 +124,14 @@ pub enum Invariant {
     I11,
     /// Accepted = delivered + failed + held.
     I12,
+    /// An error that says nothing about a record fails none; the producer holds, and probes.
+    I13,
     /// When faults stop, everything drains.
     Liveness,
     /// What a receipt says is what the service did.
     Honesty,
+    /// What was delivered, a consumer reads.
+    Readable,
     /// A request goes when it is full or due, not before.
     Batching,
     /// After failures in a row, waits grow; rates follow what shards take.
@@ -134,7 +140,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::I1,
         Self::I2,
         Self::I3,
@@ -147,8 +153,10 @@ impl Invariant {
         Self::I10,
         Self::I11,
         Self::I12,
+        Self::I13,
         Self::Liveness,
         Self::Honesty,
+        Self::Readable,
         Self::Batching,
         Self::Restraint,
     ];
@@ -318,8 +326,10 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(i10::FreeShardsGo::default()),
         Box::new(i11::OrderOfKeys::default()),
         Box::new(i12::FiguresAddUp::default()),
+        Box::new(i13::NoneFailsForAnother::default()),
         Box::new(liveness::TheEndIsLast::default()),
         Box::new(honesty::ReceiptsAreTrue::default()),
+        Box::new(readable::ConsumersRead::default()),
         Box::new(placement::AggregatesOfOneShard),
         Box::new(batching::NothingGoesEarly::default()),
         Box::new(restraint::WaitsGrow::default()),
@@ -333,6 +343,19 @@ fn tag_of(event: &Event<u64>) -> Option<u64> {
         Event::Delivered { tag, .. } | Event::Failed { tag, .. } => Some(*tag),
         _ => None,
     }
+}
+
+/// Whether a response stored nothing, for an error that says nothing about a record: it holds the producer as a refusal
+/// of the whole request does (S-16).
+fn is_of_account(response: &Response) -> bool {
+    let refuses = |outcome: &RecordOutcome| match outcome {
+        RecordOutcome::Failed(error) => {
+            matches!(error.code().class(), ErrorClass::Account | ErrorClass::Credentials)
+        }
+        _ => false,
+    };
+    let stores = |outcome: &RecordOutcome| matches!(outcome, RecordOutcome::Stored { .. });
+    response.outcomes.iter().any(refuses) && !response.outcomes.iter().any(stores)
 }
 
 /// The first few say what is wrong; the rest follow from them.

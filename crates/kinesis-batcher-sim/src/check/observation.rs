@@ -5,7 +5,7 @@ use kinesis_batcher_core::{
     ShardMap, Stats,
 };
 
-use crate::service::{EntryReply, PutEntry};
+use crate::service::{EntryReply, Kinesis, PutEntry};
 
 /// Something that passed between a producer, the network and the service.
 ///
@@ -57,6 +57,8 @@ pub enum Observation<'a> {
         records: Records<'a>,
         /// What became of each.
         replies: &'a [EntryReply],
+        /// The service, as it is right after.
+        service: &'a Kinesis,
         /// It arrived after the producer had been told that its outcome is unknown.
         late: bool,
     },

@@ -7,7 +7,7 @@ use kinesis_batcher_core::{ErrorClass, RecordOutcome, RequestError, Response, Ti
 
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, is_of_account};
 use crate::window::Window;
 
 /// Adds up waits after failures, of requests as a whole and of each shard.
@@ -129,7 +129,12 @@ impl Producer {
         self.answers += 1;
         match outcome {
             Ok(response) if response.outcomes.len() == request.request.len() => {
-                self.requests = Streak::default();
+                if is_of_account(response) {
+                    self.requests.fails(scene.clock, sent_at);
+                    self.answers = 0;
+                } else {
+                    self.requests = Streak::default();
+                }
                 self.each_answered(scene, sent_at, request, response);
             }
             Err(error) if matches!(error.class(), ErrorClass::Rejected | ErrorClass::TooLarge) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Fault, FaultKind, OutageKind};
-use crate::service::ServiceFaults;
+use crate::service::{AccountFault, ServiceFaults};
 
 /// The faults of a moment, summed up so that the loop asks one field and not a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(crate) struct Conditions {
     pub(crate) unknown_shard: u32,
     pub(crate) no_verdict: u32,
     pub(crate) service: ServiceFaults,
+    pub(crate) account: Option<AccountFault>,
+    pub(crate) body_bytes_max: Option<u32>,
     pub(crate) map_fails: u32,
     pub(crate) map_stale: u32,
     pub(crate) map_denied: u32,
@@ -47,6 +49,8 @@ impl Conditions {
                 FaultKind::UnknownShard(often) => now.unknown_shard = often,
                 FaultKind::NoVerdict(often) => now.no_verdict = often,
                 FaultKind::Service(faults) => now.service = faults,
+                FaultKind::Account(fault) => now.account = Some(fault),
+                FaultKind::BodyTooLarge(most) => now.body_bytes_max = Some(most),
                 FaultKind::MapFails(often) => now.map_fails = often,
                 FaultKind::MapStale(often) => now.map_stale = often,
                 FaultKind::MapDenied(often) => now.map_denied = often,
@@ -55,7 +59,10 @@ impl Conditions {
                 FaultKind::Spurious(often) => now.spurious = often,
                 FaultKind::StepBack(often) => now.step_back = often,
                 FaultKind::CoarseClock(step) => now.coarse = step,
-                FaultKind::Split
+                FaultKind::ClockSkewed
+                | FaultKind::KeysRotated { .. }
+                | FaultKind::Distribution(_)
+                | FaultKind::Split
                 | FaultKind::Merge
                 | FaultKind::ShardCount(_)
                 | FaultKind::ClockBack { .. }

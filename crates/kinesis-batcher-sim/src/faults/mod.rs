@@ -6,7 +6,7 @@ mod swarm;
 use std::fmt;
 use std::time::Duration;
 
-use crate::service::ServiceFaults;
+use crate::service::{AccountFault, Distribution, ServiceFaults};
 
 pub(crate) use conditions::Conditions;
 
@@ -111,6 +111,21 @@ pub enum FaultKind {
     NoVerdict(u32),
     /// The service itself fails.
     Service(ServiceFaults),
+    /// No call stores anything, for a reason that says nothing about its records.
+    Account(AccountFault),
+    /// A call whose body has more bytes is refused with status 413.
+    BodyTooLarge(u32),
+    /// The service's clock and the producers' part: every call is refused that was signed before a reply told its
+    /// producer the time. At the beginning of the fault.
+    ClockSkewed,
+    /// The producers' keys are rotated: every call is refused that was signed before its producer has loaded the new
+    /// keys, which it does once it was refused. At the beginning of the fault.
+    KeysRotated {
+        /// How long loading takes.
+        reload: Duration,
+    },
+    /// The stream's record distribution changes. At the beginning of the fault.
+    Distribution(Distribution),
     /// A shard splits in the middle. At the beginning of the fault.
     Split,
     /// Two neighbours merge. At the beginning of the fault.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Fault, FaultKind, Faults, OutageKind};
 use crate::options::Options;
 use crate::rng::Rng;
-use crate::service::{Distribution, Permits, ServiceFaults};
+use crate::service::{AccountFault, Distribution, Permits, ServiceFaults};
 
 impl Faults {
     /// The faults of this seed.
@@ -25,6 +25,8 @@ impl Faults {
                 swarm.stream(options);
                 swarm.clocks(options.producers);
                 swarm.commands(options.producers);
+                swarm.account();
+                swarm.distribution(options);
                 swarm.faults
             }
         }
@@ -198,6 +200,45 @@ impl Swarm<'_> {
                 FaultKind::Abort { producer }
             };
             self.at_some_time(what);
+        }
+    }
+
+    /// What says nothing about a record: the account, the signature, the size of the whole.
+    fn account(&mut self) {
+        if self.rng.one_in(6) {
+            for _ in 0..self.rng.between(1, 2) {
+                let what = FaultKind::Account(*self.rng.pick(&AccountFault::ALL));
+                self.for_some_time(what);
+            }
+        }
+        if self.rng.one_in(10) {
+            for _ in 0..self.rng.between(1, 2) {
+                self.at_some_time(FaultKind::ClockSkewed);
+            }
+        }
+        if self.rng.one_in(10) {
+            let reload = Duration::from_millis(self.rng.magnitude(1, 3_000));
+            self.at_some_time(FaultKind::KeysRotated { reload });
+        }
+        if self.rng.one_in(10) {
+            let most = self.rng.magnitude(200, 200_000) as u32;
+            self.for_a_while(FaultKind::BodyTooLarge(most));
+        }
+    }
+
+    fn distribution(&mut self, options: &Options) {
+        if !self.rng.one_in(8) {
+            return;
+        }
+        let mut now = options.service.distribution;
+        let mut times: Vec<Duration> = (0..self.rng.between(1, 3)).map(|_| self.time()).collect();
+        times.sort_unstable();
+        for at in times {
+            now = match now {
+                Distribution::UserPartitionKey => Distribution::Auto,
+                Distribution::Auto => Distribution::UserPartitionKey,
+            };
+            self.faults.push(Fault::at(at, FaultKind::Distribution(now)));
         }
     }
 

@@ -43,6 +43,11 @@ impl<'a> PutEntry<'a> {
         self.data.len() + self.partition_key.map_or(0, str::len)
     }
 
+    /// What it takes in a body of JSON: base64, key, explicit hash key, and the names around them.
+    pub(super) fn wire_bytes(&self) -> usize {
+        self.data.len().div_ceil(3) * 4 + self.partition_key.map_or(0, str::len) + NAMES_BYTES
+    }
+
     /// The service's rules for one entry.
     pub(super) fn check(&self, position: usize, options: &ServiceOptions) -> Result<(), Malformed> {
         if self.bytes() > options.record_bytes_max {
@@ -95,6 +100,9 @@ pub(super) fn sequence_number(mut count: u64) -> SequenceNumber {
     let text = std::str::from_utf8(&digits[start..]).expect("decimal digits are UTF-8");
     SequenceNumber::new(text)
 }
+
+/// `{"Data":"","PartitionKey":""},` and some more for an explicit hash key.
+const NAMES_BYTES: usize = 60;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ pub struct ServiceFaults {
     pub throttle: u32,
     /// An entry fails with a code nobody has heard of.
     pub unknown_code: u32,
-    /// An entry fails with a KMS code that is permanent.
+    /// An entry fails with `KMSDisabledException`, which says nothing about the entry (S-16, S-42).
     pub kms: u32,
     /// An entry fails with `KMSThrottlingException`.
     pub kms_throttle: u32,
@@ -29,7 +29,7 @@ pub struct ServiceFaults {
     pub calls_throttled: u32,
     /// A call's credentials have run out.
     pub calls_expired_token: u32,
-    /// A call is not permitted, which is permanent.
+    /// A call is not permitted, which says nothing about its entries (S-42).
     pub calls_access_denied: u32,
 }
 
@@ -65,10 +65,53 @@ impl ServiceFaults {
                 (self.internal_failure, INTERNAL_FAILURE),
                 (self.throttle, THROUGHPUT_EXCEEDED),
                 (self.unknown_code, UNHEARD_OF),
-                (self.kms, "KMSDisabledException"),
+                (self.kms, KEY_DISABLED),
                 (self.kms_throttle, "KMSThrottlingException"),
             ],
         )
+    }
+}
+
+/// Why no call can store anything, though each is as the service wants it. Source: docs/SERVICE.md, S-42 and S-45 to
+/// S-47.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccountFault {
+    /// The stream is gone.
+    StreamMissing,
+    /// The permission was withdrawn.
+    AccessDenied,
+    /// The encryption key is disabled, and the service refuses the call.
+    KeyDisabled,
+    /// The encryption key is disabled, and the service fails each entry.
+    KeyDisabledForEntries,
+    /// A proxy or a wrong host redirects.
+    Redirected,
+    /// A proxy refuses without a code.
+    Forbidden,
+}
+
+impl AccountFault {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::StreamMissing,
+        Self::AccessDenied,
+        Self::KeyDisabled,
+        Self::KeyDisabledForEntries,
+        Self::Redirected,
+        Self::Forbidden,
+    ];
+
+    /// How a call is refused; `None` if each entry fails instead.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::StreamMissing => Some(Refusal::ResourceNotFound),
+            Self::AccessDenied => Some(Refusal::AccessDenied),
+            Self::KeyDisabled => Some(Refusal::KeyDisabled),
+            Self::KeyDisabledForEntries => None,
+            Self::Redirected => Some(Refusal::Redirected),
+            Self::Forbidden => Some(Refusal::Forbidden),
+        }
     }
 }
 
@@ -88,6 +131,7 @@ fn draw<T: Copy, const N: usize>(rng: &mut Rng, causes: [(u32, T); N]) -> Option
 }
 
 pub(super) const THROUGHPUT_EXCEEDED: &str = "ProvisionedThroughputExceededException";
+pub(super) const KEY_DISABLED: &str = "KMSDisabledException";
 const INTERNAL_FAILURE: &str = "InternalFailure";
 const UNHEARD_OF: &str = "SomethingNewException";
 

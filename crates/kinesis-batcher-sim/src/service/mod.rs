@@ -19,7 +19,7 @@ use kinesis_batcher_core::limits::REQUEST_RECORDS_MAX;
 use kinesis_batcher_core::{HashKey, Shard as KnownShard, ShardId, ShardMap, Timestamp};
 
 pub use entry::{EntryReply, PutEntry};
-pub use faults::ServiceFaults;
+pub use faults::{AccountFault, ServiceFaults};
 pub use options::{Distribution, Permits, ServiceOptions, StreamMode};
 pub use refusal::{Malformed, Refusal};
 pub use shards::ReshardError;
@@ -27,7 +27,7 @@ pub use shards::ReshardError;
 use crate::rng::Rng;
 use digests::Digests;
 use entry::sequence_number;
-use faults::THROUGHPUT_EXCEEDED;
+use faults::{KEY_DISABLED, THROUGHPUT_EXCEEDED};
 use scaling::{Scaling, split_in_the_middle};
 use shards::Shards;
 
@@ -51,6 +51,10 @@ pub struct Kinesis {
     scaling: Scaling,
     faults: ServiceFaults,
     poison: Vec<u8>,
+    account_fault: Option<AccountFault>,
+    body_bytes_max: Option<usize>,
+    /// Changes of the distribution.
+    switches: u64,
     rng: Rng,
     /// Counts what is stored and what is opened, over all shards: rising in each, and higher in a child than in its
     /// parents.
@@ -70,6 +74,9 @@ impl Kinesis {
             scaling: Scaling::default(),
             faults: ServiceFaults::default(),
             poison: Vec::new(),
+            account_fault: None,
+            body_bytes_max: None,
+            switches: 0,
             rng: Rng::new(seed).fork("service"),
             sequence: 0,
             auto_next: 0,
@@ -88,10 +95,22 @@ impl Kinesis {
         entries: &[PutEntry<'_>],
     ) -> Result<Vec<EntryReply>, Refusal> {
         self.handle_timeout(now);
+        if self
+            .body_bytes_max
+            .is_some_and(|most| entries.iter().map(PutEntry::wire_bytes).sum::<usize>() > most)
+        {
+            return Err(Refusal::BodyTooLarge);
+        }
+        if let Some(refusal) = self.account_fault.and_then(AccountFault::refusal) {
+            return Err(refusal);
+        }
         if let Some(refusal) = self.faults.of_call(&mut self.rng) {
             return Err(refusal);
         }
         self.check(entries).map_err(Refusal::Validation)?;
+        if self.account_fault.is_some() {
+            return Ok(vec![EntryReply::Failed(KEY_DISABLED); entries.len()]);
+        }
         let spare = self.faults.spare_entries();
         Ok(entries
             .iter()
@@ -122,10 +141,10 @@ impl Kinesis {
         map.with_record_bytes_max(self.options.record_bytes_max)
     }
 
-    /// Counts up with each change of the shards, so that a reader need not compare maps.
+    /// Counts up with each change of the shards or of the distribution, so that a reader need not compare maps.
     #[must_use]
     pub fn map_version(&self) -> u64 {
-        self.shards.opened()
+        self.shards.opened() + self.switches
     }
 
     /// Splits a shard at the middle of its range.
@@ -217,6 +236,22 @@ impl Kinesis {
     /// What goes wrong from now on.
     pub fn set_faults(&mut self, faults: ServiceFaults) {
         self.faults = faults;
+    }
+
+    /// Why no call can store anything from now on, if that is so.
+    pub fn set_account_fault(&mut self, fault: Option<AccountFault>) {
+        self.account_fault = fault;
+    }
+
+    /// From now on a call is refused if its body, as JSON has it, is larger: a proxy's limit, or the service's (S-38).
+    pub fn set_body_bytes_max(&mut self, most: Option<usize>) {
+        self.body_bytes_max = most;
+    }
+
+    /// Decides who picks a record's shard. It takes effect at once (S-24).
+    pub fn set_distribution(&mut self, distribution: Distribution) {
+        self.switches += u64::from(self.options.distribution != distribution);
+        self.options.distribution = distribution;
     }
 
     /// From now on a call is refused if the data of one of its entries hold this; empty data heal the stream.

@@ -14,6 +14,18 @@ pub enum Refusal {
     AccessDenied,
     /// The credentials have run out.
     ExpiredToken,
+    /// The signature's time is not the service's.
+    InvalidSignature,
+    /// The key that signed was rotated.
+    UnrecognizedClient,
+    /// The stream's encryption key is disabled.
+    KeyDisabled,
+    /// A proxy or a wrong host names another place.
+    Redirected,
+    /// A proxy or a firewall does not let it through.
+    Forbidden,
+    /// The body as a whole is too large, whatever its records.
+    BodyTooLarge,
     /// Too many calls.
     LimitExceeded,
     /// The service failed. From a real one, with status 500, it says nothing about what was stored.
@@ -23,7 +35,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status and the error code that the service answers with.
+    /// The HTTP status and the error code that the service, or a proxy before it, answers with. Source:
+    /// docs/SERVICE.md, "Errors" (S-38, S-40 to S-47).
     #[must_use]
     pub fn status_and_code(&self) -> (u16, &'static str) {
         match self {
@@ -31,6 +44,12 @@ impl Refusal {
             Self::ResourceNotFound => (400, "ResourceNotFoundException"),
             Self::AccessDenied => (400, "AccessDeniedException"),
             Self::ExpiredToken => (400, "ExpiredTokenException"),
+            Self::InvalidSignature => (400, "InvalidSignatureException"),
+            Self::UnrecognizedClient => (400, "UnrecognizedClientException"),
+            Self::KeyDisabled => (400, "KMSDisabledException"),
+            Self::Redirected => (307, ""),
+            Self::Forbidden => (403, ""),
+            Self::BodyTooLarge => (413, "RequestEntityTooLargeException"),
             Self::LimitExceeded => (400, "LimitExceededException"),
             Self::InternalFailure => (500, "InternalFailure"),
             Self::ServiceUnavailable => (503, "ServiceUnavailable"),
@@ -51,17 +70,17 @@ impl std::error::Error for Refusal {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// There are none, or more than 500. Source: `PutRecordsRequestEntryList`.
+    /// There are none, or more than 500. S-01.
     Entries,
-    /// All together they are larger than the service takes. Source: PutRecords API reference.
+    /// All together they are larger than the service takes. S-02.
     RequestBytes,
-    /// This one is larger than the stream takes. Source: `MaxRecordSizeInKiB`.
+    /// This one is larger than the stream takes. S-03.
     RecordBytes(usize),
     /// This one has no partition key, and the stream wants one.
     PartitionKeyMissing(usize),
-    /// The partition key of this one has no characters or more than 256. Source: `PartitionKey`.
+    /// The partition key of this one has no characters or more than 256. S-04.
     PartitionKeyChars(usize),
-    /// This one's explicit hash key is not the canonical decimal text of a 128-bit number. Source: `HashKey`.
+    /// This one's explicit hash key is not the canonical decimal text of a 128-bit number. S-05.
     ExplicitHashKey(usize),
     /// This one holds what the stream was told to choke on.
     Poison(usize),

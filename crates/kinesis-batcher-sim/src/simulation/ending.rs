@@ -10,6 +10,7 @@ use kinesis_batcher_core::{Batcher, Ordering, ShardLimit};
 use super::agenda::Item;
 use super::{BEGIN, Simulation};
 use crate::check::{Breach, Cause, Invariant, Observation, Scene};
+use crate::faults::FaultKind;
 use crate::network::STUCK_MAX;
 use crate::options::Ending;
 
@@ -113,8 +114,10 @@ impl Simulation {
         let seconds = bytes / slower(SHARD_BYTES_PER_SECOND, service.bytes_per_second_per_shard)
             + (records + waiting) / slower(SHARD_RECORDS_PER_SECOND, service.records_per_second_per_shard);
         let network = &self.options.network;
+        // A body that was too large leaves requests small for good.
+        let is_divided = self.faults.iter().any(|fault| matches!(fault.what, FaultKind::BodyTooLarge(_)));
         let one_by_one = match self.options.config.ordering() {
-            Ordering::None => Duration::ZERO,
+            Ordering::None if !is_divided => Duration::ZERO,
             _ => (network.out.max() + network.back.max())
                 .saturating_mul(u32::try_from(records + waiting).unwrap_or(u32::MAX)),
         };

@@ -114,6 +114,7 @@ impl Members {
 pub(super) struct LateCopy {
     pub(super) producer: u32,
     pub(super) number: u64,
+    pub(super) sent_at: Timestamp,
     pub(super) entries: Vec<LateEntry>,
     pub(super) members: Members,
 }
@@ -135,6 +136,7 @@ impl LateCopy {
         Self {
             producer: flight.producer,
             number: flight.number,
+            sent_at: flight.sent_at,
             entries: entries.collect(),
             members: flight.members.clone(),
         }

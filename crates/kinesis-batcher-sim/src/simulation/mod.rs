@@ -25,7 +25,7 @@ use crate::workload::{Arrivals, KeySpace, Maker, POISON};
 
 use agenda::{Agenda, Item};
 use flight::{Flights, Members};
-use producer::{Clock, Producer};
+use producer::{Clock, Producer, Signer};
 use stream::Listed;
 
 /// Runs a simulation from its beginning to its end.
@@ -128,6 +128,7 @@ impl Simulation {
                     arrivals,
                     maker: Maker::new(&options.workload, rng.fork("records")),
                     waiting: std::collections::VecDeque::new(),
+                    signer: Signer::new(),
                     deadline: None,
                     accepted: 0,
                     is_unblocked: false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{Batcher, Deadline, Record, Timestamp};
 
+use crate::service::Refusal;
 use crate::workload::{Arrivals, Maker};
 
 /// A batcher that knows nothing of the others, and the program around it.
@@ -16,6 +17,8 @@ pub(super) struct Producer {
     pub(super) maker: Maker,
     /// Refused records that are offered again when there is room.
     pub(super) waiting: VecDeque<(Record, u64)>,
+    /// How it signs.
+    pub(super) signer: Signer,
     /// What the batcher said last.
     pub(super) deadline: Option<Deadline>,
     /// How many records were accepted.
@@ -32,6 +35,39 @@ impl Producer {
     pub(super) fn held(&self) -> u64 {
         let stats = self.batcher.stats();
         stats.records_queued + stats.records_in_flight
+    }
+}
+
+/// What a transport does about a clock that is wrong and keys that were rotated: once it was refused, it signs right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signer {
+    /// Calls that were sent before are refused.
+    right_from: Timestamp,
+    refusal: Refusal,
+    /// How long it takes to sign right once it was refused.
+    heals_in: Duration,
+}
+
+impl Signer {
+    pub(super) fn new() -> Self {
+        Self { right_from: Timestamp::ZERO, refusal: Refusal::InvalidSignature, heals_in: Duration::ZERO }
+    }
+
+    /// From now on calls are refused so, those on their way included.
+    pub(super) fn fails(&mut self, refusal: Refusal, heals_in: Duration) {
+        *self = Self { right_from: Timestamp::MAX, refusal, heals_in };
+    }
+
+    /// How the service refuses a call that was sent then, if it does.
+    pub(super) fn refusal_of(&self, sent_at: Timestamp) -> Option<Refusal> {
+        (sent_at < self.right_from).then_some(self.refusal)
+    }
+
+    /// A call was refused with this code.
+    pub(super) fn refused(&mut self, now: Timestamp, code: &str) {
+        if self.right_from == Timestamp::MAX && code == self.refusal.status_and_code().1 {
+            self.right_from = now.after(self.heals_in);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::agenda::Item;
 use super::{BEGIN, Simulation};
 use crate::check::{Cause, Observation, Scene};
 use crate::faults::{Conditions, FaultKind};
-use crate::service::Kinesis;
+use crate::service::{Kinesis, Refusal};
 
 /// The shards as they were listed last, and before that.
 pub(super) struct Listed {
@@ -118,12 +118,24 @@ impl Simulation {
                     producer.clock.set_right();
                 }
             }
+            FaultKind::ClockSkewed => self.signatures_fail(Refusal::InvalidSignature, Duration::ZERO),
+            FaultKind::KeysRotated { reload } => self.signatures_fail(Refusal::UnrecognizedClient, reload),
+            FaultKind::Distribution(distribution) => {
+                self.service.set_distribution(distribution);
+                self.watch_service();
+            }
             FaultKind::Flush { producer } => self.command(producer as usize, Cause::Flush),
             FaultKind::Close { producer } => self.command(producer as usize, Cause::Close),
             FaultKind::Abort { producer } => self.command(producer as usize, Cause::Abort),
             _ => {}
         }
         self.conditions_change();
+    }
+
+    fn signatures_fail(&mut self, refusal: Refusal, heals_in: Duration) {
+        for producer in &mut self.producers {
+            producer.signer.fails(refusal, heals_in);
+        }
     }
 
     /// Sums up anew what is wrong.
@@ -134,6 +146,8 @@ impl Simulation {
             Conditions::at(self.now.since(BEGIN), &self.faults)
         };
         self.service.set_faults(conditions.service);
+        self.service.set_account_fault(conditions.account);
+        self.service.set_body_bytes_max(conditions.body_bytes_max.map(|most| most as usize));
         self.conditions = conditions;
         for index in 0..self.producers.len() {
             self.producers[index].clock.set_coarse(conditions.coarse);

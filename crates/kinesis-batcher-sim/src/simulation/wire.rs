@@ -79,7 +79,11 @@ impl Simulation {
                 explicit_hash_key: record.explicit_hash_key(),
             })
             .collect();
-        let reply = self.service.put_records(self.now, &entries);
+        let signer = &self.producers[flight.producer as usize].signer;
+        let reply = match signer.refusal_of(flight.sent_at) {
+            Some(refusal) => Err(refusal),
+            None => self.service.put_records(self.now, &entries),
+        };
         let sent_ago = self.now.since(flight.sent_at);
         let way = self.options.network.reply(&self.conditions, sent_ago, &mut self.rng.network);
         if self.trace.is_on() {
@@ -105,6 +109,7 @@ impl Simulation {
                     entries: &entries,
                     records,
                     replies,
+                    service: &self.service,
                     late: false,
                 };
                 let clock = self.producers[flight.producer as usize].clock.told();
@@ -157,6 +162,9 @@ impl Simulation {
             }
         }
         self.members.push(members);
+        if let Err(error) = &outcome {
+            self.producers[index].signer.refused(self.now, error.error().code().as_str());
+        }
         self.producers[index].batcher.handle_response(at, request, outcome);
         self.drive(index, Cause::Response);
     }
@@ -182,7 +190,10 @@ impl Simulation {
                 explicit_hash_key: entry.explicit_hash_key,
             })
             .collect();
-        let reply = self.service.put_records(self.now, &entries);
+        let reply = match self.producers[copy.producer as usize].signer.refusal_of(copy.sent_at) {
+            Some(refusal) => Err(refusal),
+            None => self.service.put_records(self.now, &entries),
+        };
         self.meter.totals.requests_late += 1;
         if self.trace.is_on() {
             let at = self.now.since(BEGIN);
@@ -198,6 +209,7 @@ impl Simulation {
                 entries: &entries,
                 records: copy.members.as_records(),
                 replies,
+                service: &self.service,
                 late: true,
             };
             let clock = self.producers[copy.producer as usize].clock.told();
