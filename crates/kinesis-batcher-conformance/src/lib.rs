@@ -25,7 +25,7 @@
 //! | [`timers`](cases::timers) | order, reset, times past and far |
 //! | [`faults`](cases::faults) | resets, hangs, cut replies, outages: nothing is lost, and doubt is told |
 //! | [`transport`](cases::transport) | a transport that panics costs an attempt and no record |
-//! | [`tls`](cases::tls) | delivery over TLS; certificates of the wrong name or authority are refused |
+//! | [`tls`](cases::tls) | delivery over TLS, by HTTP/1.1 and by HTTP/2 where the runtime speaks it; certificates of the wrong name or authority are refused |
 //!
 //! Cases about certificates run in a process of their own, because the root certificates a process trusts are read from
 //! `SSL_CERT_FILE`, once.

@@ -14,6 +14,9 @@ use kinesis_batcher_driver::{
 
 /// A runtime under test.
 pub trait Subject: Sized + 'static {
+    /// Whether its HTTP client can speak HTTP/2 over TLS.
+    const SPEAKS_HTTP2: bool = false;
+
     /// Starts a runtime.
     fn start() -> Self;
 
@@ -49,6 +52,8 @@ pub struct Target {
     pub config: Config,
     /// How long one request may take.
     pub request_timeout: Duration,
+    /// Speak HTTP/2 and nothing else, over TLS; HTTP/1.1 otherwise. Only for a [`Subject`] that can.
+    pub http2: bool,
     /// Called with what becomes of records without a delivery.
     pub on_completion: Option<Box<dyn Fn(Completion) + Send + Sync>>,
     /// Called with those of them that fail; only where the other is not there.
@@ -64,6 +69,7 @@ impl Target {
             stream: stream.into(),
             config: built(eager()),
             request_timeout: Duration::from_secs(30),
+            http2: false,
             on_completion: None,
             on_failure: None,
         }
@@ -80,6 +86,13 @@ impl Target {
     #[must_use]
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
+        self
+    }
+
+    /// The same over HTTP/2, or over HTTP/1.1.
+    #[must_use]
+    pub fn with_http2(mut self, http2: bool) -> Self {
+        self.http2 = http2;
         self
     }
 

@@ -46,6 +46,7 @@ macro_rules! conformance {
             transport::a_transport_that_panics_costs_attempts_and_no_records,
             ;
             tls::what_goes_in_over_tls_comes_out_once,
+            tls::a_connection_that_dies_under_its_requests_costs_no_record,
             tls::after_each_fault_over_tls_all_is_delivered_and_doubt_is_told_where_there_is_any,
             tls::a_request_over_tls_given_up_at_any_point_is_sent_once_at_most,
             tls::a_certificate_of_an_unknown_authority_is_refused_and_the_message_says_so,

@@ -13,8 +13,9 @@
 //! | `fast::FastKinesis` | `fast` | benchmarks | one stream that routes, stores and answers in well under a microsecond a record |
 //! | `node::NodeKinesis` | `node` | a second opinion | kinesalite and kinesis-mock from npm, as child processes |
 //!
-//! All of them speak plain HTTP. The feature `tls` adds `tls::TlsFront`, which speaks TLS before any of them, with a
-//! certificate of an authority that nobody trusts unless told to.
+//! All of them speak plain HTTP. The feature `tls` adds `tls::TlsFront`, which speaks TLS with HTTP/2 and HTTP/1.1 before
+//! any of them, and TLS for `fast::FastKinesis` itself. The feature `relay` adds `relay::Relay`, a way to a server that
+//! takes time and loses segments.
 //!
 //! The feature `client` adds `RawClient`, a blocking client that sends what it is told.
 //!

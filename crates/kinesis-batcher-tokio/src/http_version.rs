@@ -2,7 +2,7 @@
 
 /// The version of HTTP that is spoken over TLS. Without TLS it is always HTTP/1.1.
 ///
-/// Endpoints of AWS offer both (`docs/DESIGN.md` says why HTTP/1.1 is the default, with figures). Over HTTP/1.1, each
+/// Endpoints of AWS offer both (S-39; `docs/DESIGN.md` says why HTTP/1.1 is the default, with figures). Over HTTP/1.1, each
 /// request in flight has a connection of its own; over HTTP/2, all share one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kinesis_batcher_conformance::{Ends, Subject, Target};
 use kinesis_batcher_tokio::{
-    BoxFuture, ConnectError, Connectivity, Producer, Runtime, TokioRuntime, connectivity,
+    BoxFuture, ConnectError, Connectivity, HttpVersion, Producer, Runtime, TokioRuntime, connectivity,
 };
 use tokio::runtime::Builder;
 
@@ -24,7 +24,8 @@ impl Tokio {
             .region(Target::REGION)
             .credentials(Target::credentials())
             .config(target.config)
-            .request_timeout(target.request_timeout);
+            .request_timeout(target.request_timeout)
+            .http_version(if target.http2 { HttpVersion::Http2 } else { HttpVersion::default() });
         if let Some(handler) = target.on_completion {
             builder = builder.on_completion(handler);
         }
@@ -40,6 +41,8 @@ macro_rules! subject {
         struct $name(Tokio);
 
         impl Subject for $name {
+            const SPEAKS_HTTP2: bool = true;
+
             fn start() -> Self {
                 Self(Tokio($builder.enable_all().build().unwrap()))
             }

@@ -4,8 +4,8 @@
 //! `cargo bench -p kinesis-pusher --bench push [-- --rounds N]` (Unix only)
 //!
 //! The server is a process of its own; it routes, stores, and counts what it got: a run that brought fewer or more
-//! records than there are lines ends the bench. The processes take turns in each round; the first round warms up
-//! the machine and does not count. What counts on a noisy machine is the median of the rounds' ratios. The bench fails
+//! records than there are lines ends the bench. Over TLS it is HTTP/1.1, the default, unless the line says HTTP/2. The
+//! processes take turns in each round; the first round warms up the machine and does not count. What counts on a noisy machine is the median of the rounds' ratios. The bench fails
 //! when a file larger than the buffer takes more memory than it may.
 
 #![allow(missing_docs, clippy::print_stdout)]
@@ -25,7 +25,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &*arguments.iter().map(String::as_str).filter(|argument| *argument != "--bench").collect::<Vec<_>>()
     {
-        [SERVE] => common::server::serve(),
+        [SERVE] => common::server::serve(None),
+        [SERVE, pem_file] => common::server::serve(Some(Path::new(pem_file))),
         [PLAIN_SDK, file] => runtime().block_on(plain_sdk::push(Path::new(file))),
         // `cargo test --benches` only wants to see it work.
         [] if !arguments.iter().any(|argument| argument == "--bench") => compare(1, 2_000),
@@ -51,26 +52,32 @@ fn compare(rounds: usize, lines: u64) {
     let dir = tempfile::tempdir().expect("a directory for the input");
     let input = dir.path().join("flights.csv");
     write_flights(&input, lines).expect("the input can be written");
-    let mut server = Server::start();
-    let contenders: [(&str, Command); 5] = [
-        ("plain SDK loop", with(itself(server.endpoint_url()), &[PLAIN_SDK])),
-        ("push", as_to_aws(push(server.endpoint_url()))),
-        ("push --aggregate", with(as_to_aws(push(server.endpoint_url())), &["--aggregate"])),
-        ("push in JSON", push(server.endpoint_url())),
-        ("push --aggregate in JSON", with(push(server.endpoint_url()), &["--aggregate"])),
+    let pem_file = dir.path().join("authority.pem");
+    let mut servers = [Server::start(), Server::start_tls(&pem_file)];
+    let [plain, secure] = servers.each_ref().map(Server::endpoint_url);
+    let contenders: [(&str, usize, Command); CONTENDERS] = [
+        ("plain SDK loop", 0, with(itself(plain), &[PLAIN_SDK])),
+        ("push", 0, as_to_aws(push(plain))),
+        ("push over TLS", 1, as_to_aws(push(secure))),
+        ("push over TLS, HTTP/2", 1, with(as_to_aws(push(secure)), &["--http-version", "2"])),
+        ("push --aggregate", 0, with(as_to_aws(push(plain)), &["--aggregate"])),
+        ("push --aggregate over TLS", 1, with(as_to_aws(push(secure)), &["--aggregate"])),
+        ("push in JSON", 0, push(plain)),
+        ("push in JSON over TLS", 1, push(secure)),
+        ("push --aggregate in JSON", 0, with(push(plain), &["--aggregate"])),
     ];
-    let mut contenders = contenders.map(|(name, mut command)| {
-        command.arg(&input);
-        (name, command)
+    let mut contenders = contenders.map(|(name, server, mut command)| {
+        command.env("SSL_CERT_FILE", &pem_file).env_remove("SSL_CERT_DIR").arg(&input);
+        (name, server, command)
     });
-    let mut costs = [const { Vec::new() }; 5];
+    let mut costs = [const { Vec::new() }; CONTENDERS];
     for round in 0..=rounds {
-        for ((name, command), costs) in contenders.iter_mut().zip(&mut costs) {
+        for ((name, server, command), costs) in contenders.iter_mut().zip(&mut costs) {
             let ran = run(command);
             if let Some(failure) = &ran.failure {
                 panic!("{name} failed: {failure}");
             }
-            let Stored { user_records, .. } = server.take_stored();
+            let Stored { user_records, .. } = servers[*server].take_stored();
             assert_eq!(user_records, lines, "{name} brought every line, and each once");
             if round > 0 {
                 costs.push(ran);
@@ -79,7 +86,7 @@ fn compare(rounds: usize, lines: u64) {
     }
     println!("{lines} lines, {rounds} rounds, medians");
     println!("{:34} {:>14} {:>9} {:>11} {:>9}", "", "CPU ns/record", "to loop", "records/s", "peak MiB");
-    for ((name, _), cost) in contenders.iter().zip(&costs) {
+    for ((name, ..), cost) in contenders.iter().zip(&costs) {
         let of = |figure: &dyn Fn(&Ran) -> f64| median(cost.iter().map(figure).collect());
         let ratios = cost.iter().zip(&costs[0]).map(|(cost, unit)| cost.cpu.div_duration_f64(unit.cpu));
         println!(
@@ -134,6 +141,7 @@ fn write_large(path: &Path) -> std::io::Result<()> {
 }
 
 const ROUNDS: usize = 9;
+const CONTENDERS: usize = 9;
 const PLAIN_SDK: &str = "--plain-sdk";
 
 const LARGE_LINES: u64 = 1_000_000;

@@ -1,5 +1,6 @@
 //! What may be typed.
 
+mod http_choice;
 mod local;
 mod log;
 mod producer;

@@ -6,7 +6,7 @@ use aws_types::region::Region;
 use kinesis_batcher_core::ShardMap;
 use kinesis_batcher_tokio::{
     AwsOptions, AwsTransport, ConnectError, Credentials, Producer, ProducerBuilder, SdkConfig,
-    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, Wire, connectivity,
+    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, Wire, connectivity_over,
 };
 
 use crate::cli::Target;
@@ -21,6 +21,7 @@ pub(crate) fn producer(target: &Target) -> ProducerBuilder {
     if let Some(url) = endpoint_url {
         builder = builder.endpoint_url(url);
     }
+    builder = builder.http_version(target.http_version.into());
     if let Some(region) = region {
         builder = builder.region(region);
     }
@@ -69,7 +70,7 @@ pub(crate) async fn transport(target: &Target) -> Result<(AwsTransport, StreamDe
     let options = AwsOptions { region, profile, endpoint_url, ..AwsOptions::default() };
     let stream: StreamId =
         stream(target).parse().map_err(|error: StreamIdError| StartError::usage(error.to_string()))?;
-    let config = options.load(&stream, connectivity()).await;
+    let config = options.load(&stream, connectivity_over(target.http_version.into())).await;
     AwsTransport::connect(&config, stream).await.map_err(|error| unconnected(&error, target))
 }
 

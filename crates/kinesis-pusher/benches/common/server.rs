@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufRead, BufReader, Write};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use kinesis_aggregation::decode;
 use kinesis_batcher_local::RawClient;
 use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
+use kinesis_batcher_local::tls::{Alpn, ServerTls, TestAuthority};
 
 /// The bench itself, started again with [`SERVE`]. It ends with its input.
 pub(crate) struct Server {
@@ -33,9 +36,20 @@ pub(crate) struct Stored {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::spawn(&[])
+    }
+
+    /// Over TLS, with HTTP/2 and HTTP/1.1; its authority's certificate is written to the file.
+    #[allow(dead_code, reason = "one bench has a server without TLS alone")]
+    pub(crate) fn start_tls(pem_file: &Path) -> Self {
+        Self::spawn(&[pem_file.as_os_str()])
+    }
+
+    fn spawn(arguments: &[&OsStr]) -> Self {
         let this = std::env::current_exe().expect("the bench knows its own file");
         let mut process = Command::new(this)
             .arg(SERVE)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -73,13 +87,24 @@ impl Drop for Server {
     }
 }
 
-/// Serves one stream, [`STREAM`], routing and storing, until the standard input ends.
-pub(crate) fn serve() {
-    let kinesis =
-        FastKinesis::start(FastOptions { stream_name: STREAM.to_owned(), ..FastOptions::default() });
-    let kinesis = kinesis.expect("the loopback interface takes a server");
+/// Serves one stream, [`STREAM`], routing and storing, until the standard input ends; over TLS if there is a file for the
+/// authority's certificate.
+pub(crate) fn serve(pem_file: Option<&Path>) {
+    let tls = pem_file.map(|file| {
+        let authority = TestAuthority::new();
+        std::fs::write(file, authority.pem()).expect("the folder is there");
+        ServerTls::new(&authority, "localhost", Alpn::Both)
+    });
+    let start = |tls| {
+        FastKinesis::start(FastOptions { stream_name: STREAM.to_owned(), tls, ..FastOptions::default() })
+            .expect("the loopback interface takes a server")
+    };
+    let kinesis = start(tls);
     println!("{}", kinesis.endpoint_url());
-    let shards = RawClient::new(kinesis.address()).shards(STREAM).expect("the server knows its shards");
+    // All servers with so many shards have the same ones, and the raw client speaks no TLS.
+    let plain = start(None);
+    let shards = RawClient::new(plain.address()).shards(STREAM).expect("the server knows its shards");
+    drop(plain);
     let ranges =
         shards.into_iter().map(|shard| (shard.shard_id, shard.starting_hash_key..=shard.ending_hash_key));
     let ranges: HashMap<_, _> = ranges.collect();

@@ -43,7 +43,7 @@ fn main() {
     let (flags, arguments): (Vec<&str>, Vec<&str>) =
         arguments.into_iter().partition(|argument| *argument == "--bench");
     match *arguments {
-        [SERVE] => common::server::serve(),
+        [SERVE] => common::server::serve(None),
         [SDK_LOOP, _, file] => block_on(sdk_loop::all(file)),
         [SDK_LOOP, _, file, rate] => block_on(sdk_loop::paced(file, rate)),
         [PRODUCER, _, file] => block_on(producer::all(file)),

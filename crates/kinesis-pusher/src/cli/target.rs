@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::http_choice::HttpChoice;
+
 /// The stream and the endpoint, as in the AWS CLI.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Stream")]
@@ -18,6 +20,10 @@ pub(crate) struct Target {
     /// AWS_ENDPOINT_URL, the profile's]
     #[arg(long, value_name = "URL", value_parser = endpoint_url)]
     pub(crate) endpoint_url: Option<String>,
+
+    /// The version of HTTP over TLS
+    #[arg(long, value_name = "VERSION", value_enum, default_value = "1.1")]
+    pub(crate) http_version: HttpChoice,
 
     /// The AWS region [default: AWS_REGION, the profile's]
     #[arg(long, value_name = "REGION")]
