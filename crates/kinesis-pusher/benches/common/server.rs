@@ -1,9 +1,9 @@
 //! A Kinesis in a process of its own, so that the figures of the others are theirs alone.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufRead, BufReader, Write};
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
