@@ -23,8 +23,11 @@ pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
         let (close, is_cbor) = (request.head.close, request.head.is_cbor);
         // It counts as in flight until it is dropped, which is after its reply was written.
         let mut call = Call::arrive(&shared, request);
-        match call.run(&mut connection).await {
+        let ending = call.run(&mut connection).await;
+        let date = shared.observe(|kinesis| kinesis.clock.date());
+        match ending {
             Ending::Reply(reply) => {
+                let reply = reply.with_header("date", date);
                 let reply = if is_cbor && !call.refuses_cbor { reply.in_cbor() } else { reply };
                 let reply = if close { reply.closing() } else { reply };
                 let id = shared.next_request_id();
@@ -33,6 +36,7 @@ pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
                 }
             }
             Ending::CutOff(reply) => {
+                let reply = reply.with_header("date", date);
                 let reply = if is_cbor { reply.in_cbor() } else { reply };
                 let bytes = reply.into_bytes(shared.next_request_id());
                 let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(0, |end| end + 4);
@@ -90,25 +94,30 @@ impl<'a> Call<'a> {
             )),
         };
         let is_cbor = request.head.is_cbor;
-        let key = request.head.access_key_id;
+        let (key, amz_date) = (request.head.access_key_id, request.head.amz_date);
         let (fault, request_index, refuses_cbor) = shared.observe(|kinesis| {
             let request_index = kinesis.book(operation, key.as_deref(), (body_bytes, is_cbor), body.input());
             if let Some(refusal) = kinesis.script.cbor_refusal.clone().filter(|_| is_cbor) {
                 return (Fault::Reject(refusal), request_index, true);
             }
+            let is_too_large = kinesis.script.body_bytes_max.is_some_and(|bytes_max| body_bytes > bytes_max);
             let fault = match (operation, &key) {
                 (None, _) => Fault::None,
+                (Some(_), _) if is_too_large => Fault::Reject(Rejection::content_too_large()),
                 (Some(_), None) => Fault::Reject(Rejection::new(
                     400,
                     "MissingAuthenticationTokenException",
                     "Missing Authentication Token",
                 )),
-                (Some(_), Some(key)) if kinesis.script.expired.contains(key) => {
-                    Fault::Reject(Rejection::expired_token())
-                }
-                (Some(operation), Some(_)) => {
-                    let entries = body.input().map_or(0, |input| input.records.len());
-                    kinesis.script.draw(operation, entries)
+                (Some(operation), Some(key)) => {
+                    let refusal = kinesis.script.refused_keys.get(key).cloned();
+                    match refusal.or_else(|| kinesis.clock.refusal(amz_date.as_deref())) {
+                        Some(refusal) => Fault::Reject(refusal),
+                        None => {
+                            let entries = body.input().map_or(0, |input| input.records.len());
+                            kinesis.script.draw(operation, entries)
+                        }
+                    }
                 }
             };
             (fault, request_index, false)

@@ -7,8 +7,10 @@
 //!
 //! How a call ends is decided in this order:
 //! 0. A request in CBOR is refused if [so told](HostileKinesis::refuse_cbor).
-//! 1. A credential that was [expired](HostileKinesis::expire_access_key_id) is refused. Scripted faults wait for a
-//!    call that gets past this.
+//! 1. A request that is [too large](HostileKinesis::limit_bodies), whose access key is
+//!    [expired](HostileKinesis::expire_access_key_id) or [refused](HostileKinesis::refuse_access_key_id), or whose
+//!    signature has the [wrong time](HostileKinesis::check_signature_times) is refused. Scripted faults wait for a call
+//!    that gets past this.
 //! 2. [`next_put`](HostileKinesis::next_put) and [`next`](HostileKinesis::next): a queue, one fault a call.
 //! 3. [`every`](HostileKinesis::every): a standing fault, once the queue is empty.
 //! 4. [`swarm`](HostileKinesis::swarm): faults drawn at random from a seed.
@@ -28,6 +30,7 @@
 //! # }
 //! ```
 
+mod clock;
 mod connection;
 mod fault;
 mod limits;

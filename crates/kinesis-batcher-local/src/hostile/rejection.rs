@@ -11,13 +11,15 @@ pub struct Rejection {
     pub code: String,
     /// For people.
     pub message: String,
+    /// In the header `location`; none by default.
+    pub location: Option<String>,
 }
 
 impl Rejection {
     /// Any status and code.
     #[must_use]
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), location: None }
     }
 
     /// 400: the stream's throughput is exceeded.
@@ -36,6 +38,28 @@ impl Rejection {
     #[must_use]
     pub fn throttling() -> Self {
         Self::new(400, "ThrottlingException", "Rate exceeded.")
+    }
+
+    /// 301, 302, 307 or 308, in HTML: the client is to go elsewhere.
+    #[must_use]
+    pub fn redirect(status: u16, location: impl Into<String>) -> Self {
+        Self { location: Some(location.into()), ..Self::new(status, "", "") }
+    }
+
+    /// 413 in HTML, from a load balancer or a proxy: the body is larger than it takes.
+    #[must_use]
+    pub fn content_too_large() -> Self {
+        Self::new(413, "", "")
+    }
+
+    /// 400: the key is unknown, because it was deleted or rotated.
+    #[must_use]
+    pub fn unrecognized_client() -> Self {
+        Self::new(
+            400,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        )
     }
 
     /// 500 in JSON.
@@ -91,9 +115,13 @@ impl Rejection {
     }
 
     pub(crate) fn into_reply(self) -> Reply {
-        if self.code.is_empty() {
-            return Reply::html(self.status);
+        let reply = match self.code.is_empty() {
+            true => Reply::html(self.status),
+            false => Reply::error(self.status, &self.code, &self.message),
+        };
+        match self.location {
+            Some(location) => reply.with_header("location", location),
+            None => reply,
         }
-        Reply::error(self.status, &self.code, &self.message)
     }
 }

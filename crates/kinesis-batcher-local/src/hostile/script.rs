@@ -1,6 +1,6 @@
 //! What is to happen to the calls to come.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::swarm::Swarm;
 use super::{Fault, Operation, Rejection};
@@ -12,7 +12,9 @@ pub(crate) struct Script {
     every: HashMap<Operation, Fault>,
     pub(crate) swarm: Option<Swarm>,
     pub(crate) poison: Vec<Vec<u8>>,
-    pub(crate) expired: HashSet<String>,
+    /// What a request with this key gets.
+    pub(crate) refused_keys: HashMap<String, Rejection>,
+    pub(crate) body_bytes_max: Option<usize>,
     /// What a request in CBOR gets.
     pub(crate) cbor_refusal: Option<Rejection>,
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::clock::ServerClock;
 use super::connection::serve;
 use super::put_records::Input;
 use super::script::Script;
@@ -41,6 +42,7 @@ impl HostileKinesis {
             stream: Stream::new(options),
             script: Script::default(),
             observed: Observed::default(),
+            clock: ServerClock::default(),
             started,
         };
         let shared = Arc::new(Shared {
@@ -125,7 +127,33 @@ impl HostileKinesis {
 
     /// Refuses whatever is signed with this key from now on, by an ExpiredTokenException.
     pub fn expire_access_key_id(&self, access_key_id: impl Into<String>) {
-        self.shared.lock().script.expired.insert(access_key_id.into());
+        self.refuse_access_key_id(access_key_id, Rejection::expired_token());
+    }
+
+    /// Refuses whatever is signed with this key from now on, like this.
+    pub fn refuse_access_key_id(&self, access_key_id: impl Into<String>, rejection: Rejection) {
+        self.shared.lock().script.refused_keys.insert(access_key_id.into(), rejection);
+    }
+
+    /// Refuses requests whose body has more bytes than this, by [`Rejection::content_too_large`]. JSON and CBOR count as
+    /// they are sent.
+    pub fn limit_bodies(&self, bytes_max: usize) {
+        self.shared.lock().script.body_bytes_max = Some(bytes_max);
+    }
+
+    /// Refuses signatures whose time is more than 5 minutes off, as the service does. Nothing ends that.
+    pub fn check_signature_times(&self) {
+        self.shared.lock().clock.is_strict = true;
+    }
+
+    /// Puts the server's clock forward by whole seconds. Every reply has its `Date`.
+    pub fn advance_clock(&self, by: Duration) {
+        self.shared.lock().clock.advance(by);
+    }
+
+    /// Puts the server's clock back by whole seconds.
+    pub fn set_clock_back(&self, by: Duration) {
+        self.shared.lock().clock.set_back(by);
     }
 
     /// Refuses every request in CBOR like this, in JSON or HTML, as an endpoint does that speaks no CBOR.
@@ -138,8 +166,8 @@ impl HostileKinesis {
         self.shared.releases.send_modify(|releases| *releases += 1);
     }
 
-    /// Ends all misbehaviour: queues, standing faults, swarm, poison, expired credentials and what becomes of CBOR are
-    /// forgotten, and what hangs is released.
+    /// Ends all misbehaviour: queues, standing faults, swarm, poison, refused credentials, the limit of bodies and what
+    /// becomes of CBOR are forgotten, and what hangs is released. The clock stays.
     pub fn calm(&self) {
         self.shared.lock().script = Script::default();
         self.release();
@@ -243,6 +271,7 @@ pub(crate) struct Kinesis {
     pub(crate) stream: Stream,
     pub(crate) script: Script,
     pub(crate) observed: Observed,
+    pub(crate) clock: ServerClock,
     started: Instant,
 }
 

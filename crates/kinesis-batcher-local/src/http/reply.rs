@@ -11,19 +11,25 @@ pub(crate) struct Reply {
     pub(crate) content_type: &'static str,
     /// Goes into `x-amzn-errortype`.
     pub(crate) error_type: Option<String>,
+    /// Headers that only some replies have, such as `date`.
+    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) close: bool,
 }
 
 impl Reply {
+    fn new(status: u16, content_type: &'static str, error_type: Option<String>, body: Vec<u8>) -> Self {
+        Self { status, content_type, error_type, headers: Vec::new(), body, close: false }
+    }
+
     pub(crate) fn json(body: Vec<u8>) -> Self {
-        Self { status: 200, content_type: JSON, error_type: None, body, close: false }
+        Self::new(200, JSON, None, body)
     }
 
     /// An error as the service words it: the code in a header and in the body.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         let body = serde_json::json!({ "__type": code, "message": message }).to_string().into_bytes();
-        Self { status, content_type: JSON, error_type: Some(code.to_owned()), body, close: false }
+        Self::new(status, JSON, Some(code.to_owned()), body)
     }
 
     /// What a load balancer in front of the service says when the service is not there.
@@ -31,7 +37,7 @@ impl Reply {
     pub(crate) fn html(status: u16) -> Self {
         let reason = reason(status);
         let body = format!("<html><body><h1>{status} {reason}</h1></body></html>").into_bytes();
-        Self { status, content_type: "text/html", error_type: None, body, close: false }
+        Self::new(status, "text/html", None, body)
     }
 
     /// The same in CBOR, unless it is neither JSON nor empty.
@@ -43,6 +49,13 @@ impl Reply {
                 ciborium::into_writer(&value, &mut self.body).expect("writing into a Vec does not fail");
             }
         }
+        self
+    }
+
+    /// With one more header.
+    #[cfg(feature = "hostile")]
+    pub(crate) fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -79,6 +92,9 @@ impl Reply {
         if let Some(code) = &self.error_type {
             write!(bytes, "x-amzn-errortype: {code}\r\n")?;
         }
+        for (name, value) in &self.headers {
+            write!(bytes, "{name}: {value}\r\n")?;
+        }
         if self.close {
             write!(bytes, "connection: close\r\n")?;
         }
@@ -89,9 +105,14 @@ impl Reply {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
+        407 => "Proxy Authentication Required",
         405 => "Method Not Allowed",
         411 => "Length Required",
         413 => "Content Too Large",

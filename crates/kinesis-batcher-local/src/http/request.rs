@@ -15,6 +15,9 @@ pub(crate) struct Head {
     pub(crate) operation: String,
     /// From the Credential in Authorization.
     pub(crate) access_key_id: Option<String>,
+    /// When it was signed, as `20260131T235959Z`.
+    #[cfg(feature = "hostile")]
+    pub(crate) amz_date: Option<String>,
     pub(crate) body_bytes: usize,
     /// The body is CBOR; else it is taken for JSON.
     pub(crate) is_cbor: bool,
@@ -64,6 +67,11 @@ impl Head {
                 head.is_cbor = value.eq_ignore_ascii_case(CBOR.as_bytes());
             } else if header.name.eq_ignore_ascii_case("authorization") {
                 head.access_key_id = access_key_id(value);
+            } else if header.name.eq_ignore_ascii_case("x-amz-date") {
+                #[cfg(feature = "hostile")]
+                {
+                    head.amz_date = std::str::from_utf8(value).ok().map(str::to_owned);
+                }
             } else if header.name.eq_ignore_ascii_case("connection") {
                 head.close |= value.eq_ignore_ascii_case(b"close");
             } else if header.name.eq_ignore_ascii_case("expect") {
