@@ -16,9 +16,10 @@ use aws_credential_types::provider::{
     ProvideCredentials, Result as CredentialsResult, SharedCredentialsProvider, future,
 };
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
-use aws_smithy_async::time::SystemTimeSource;
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::credentials::LastKnown;
 use crate::stream_id::StreamId;
 
 /// Where to find the service and who asks, as far as it is not left to the environment and the AWS files.
@@ -59,8 +60,11 @@ impl AwsOptions {
             region: region.clone(),
             profile: self.profile.clone(),
         };
-        let credentials =
-            self.credentials.clone().unwrap_or_else(|| SharedCredentialsProvider::new(default_chain()));
+        let clock = SharedTimeSource::new(SystemTimeSource::new());
+        let credentials = self
+            .credentials
+            .clone()
+            .unwrap_or_else(|| SharedCredentialsProvider::new(LastKnown::new(default_chain(), clock)));
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(connectivity.http_client)
             .sleep_impl(connectivity.sleep)

@@ -44,7 +44,23 @@ pub(crate) fn find_in_chain<'a, E: Error + 'static>(error: &'a (dyn Error + 'sta
 
 /// The message of the last source: what went wrong at the lowest level.
 pub(crate) fn deepest_message(error: &(dyn Error + 'static)) -> String {
-    one_line(&chain(error).last().unwrap_or(error).to_string())
+    let deepest = chain(error).last().unwrap_or(error);
+    match deepest.downcast_ref::<io::Error>() {
+        Some(error) if error.raw_os_error().is_some() => message_of_system(error),
+        _ => one_line(&deepest.to_string()),
+    }
+}
+
+/// The system's errors of connections in Rust's words, which are the same on all systems and have no number.
+fn message_of_system(error: &io::Error) -> String {
+    use io::ErrorKind::*;
+    match error.kind() {
+        kind @ (ConnectionRefused | ConnectionReset | ConnectionAborted | NotConnected | BrokenPipe
+        | TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown | AddrNotAvailable) => {
+            kind.to_string()
+        }
+        _ => one_line(&error.to_string()),
+    }
 }
 
 /// The text without line breaks, and not without end.
@@ -81,6 +97,8 @@ mod tests {
         let dns = io::Error::other(NotConnected::new("dns error: no such host"));
         assert!(is_not_connected(&dns));
         assert_eq!(deepest_message(&dns), "dns error: no such host");
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(deepest_message(&NotConnected::new(refused)), "connection refused");
     }
 
     #[test]

@@ -26,8 +26,10 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod clock;
 mod config;
 mod connect_error;
+mod credentials;
 mod describe;
 mod error_chain;
 mod put_records;

@@ -7,21 +7,22 @@ use aws_config::{Region, SdkConfig};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_types::service_config::ServiceConfigKey;
 use kinesis_batcher_driver::{
-    BoxFuture, DescribeError, ErrorClass, PutRecords, RequestError, Response, ShardMap, Transport,
+    BoxFuture, DescribeError, PutRecords, RequestError, Response, ShardMap, Transport,
 };
 
 use crate::client::RenewableClient;
 use crate::connect_error::{ConnectError, Target};
 use crate::describe::{Describer, StreamDescription};
-use crate::put_records::put_records;
+use crate::put_records::{REFUSED_GAP, put_records};
 use crate::stream_id::StreamId;
 use crate::wire::Wire;
 
 /// A [`Transport`] to one stream over the AWS SDK.
 ///
 /// It brings neither an HTTP client nor timers: those of the [`SdkConfig`] are used, so that it runs wherever they do.
-/// The SDK's own retries are off for PutRecords. When the service finds the credentials expired, the next request
-/// asks for new ones.
+/// The SDK's own retries are off for PutRecords. When the service refuses the credentials, the next request asks the
+/// provider for them again, at most once a second. Requests are signed with the service's time, which is measured from
+/// its replies; an [`SdkConfig`] that disables the SDK's clock-skew correction disables that.
 pub struct AwsTransport {
     client: RenewableClient,
     target: Target,
@@ -69,11 +70,10 @@ impl AwsTransport {
     /// # Errors
     /// [`ConnectError`]
     pub async fn describe_stream(&self) -> Result<StreamDescription, ConnectError> {
+        let renewals = self.client.renewals();
         let result = self.describer().describe(Duration::ZERO).await;
-        if let Err(ConnectError::CredentialsRefused { error }) = &result
-            && error.code().class() == ErrorClass::Credentials
-        {
-            self.client.forget_credentials();
+        if let Err(ConnectError::CredentialsRefused { error }) = &result {
+            self.client.forget_credentials(renewals, REFUSED_GAP, error);
         }
         result
     }
@@ -104,15 +104,7 @@ impl AwsTransport {
 
 impl Transport for AwsTransport {
     fn put_records<'a>(&'a self, request: &'a PutRecords) -> BoxFuture<'a, Result<Response, RequestError>> {
-        Box::pin(async move {
-            let result = put_records(&self.client, self.wire, &self.target.stream, request).await;
-            if let Err(error) = &result
-                && error.class() == ErrorClass::Credentials
-            {
-                self.client.forget_credentials();
-            }
-            result
-        })
+        Box::pin(put_records(&self.client, self.wire, &self.target.stream, request))
     }
 
     fn describe(&self) -> BoxFuture<'_, Result<ShardMap, DescribeError>> {

@@ -13,7 +13,7 @@ pub(super) struct Entry<S> {
 }
 
 impl<S: AsRef<str>> Entry<S> {
-    pub(super) fn outcome(&self, errors: &mut Errors) -> RecordOutcome {
+    pub(super) fn outcome(&self, errors: &mut Errors<'_>) -> RecordOutcome {
         if let Some(code) = text(&self.error_code).filter(|code| !code.is_empty()) {
             return RecordOutcome::Failed(errors.shared(code, text(&self.error_message).unwrap_or_default()));
         }
@@ -30,17 +30,30 @@ fn text<S: AsRef<str>>(field: &Option<S>) -> Option<&str> {
     field.as_ref().map(AsRef::as_ref)
 }
 
-/// The last error seen. Neighbours in a reply fail for the same reason and then share it.
+/// The errors of one reply. Neighbours in it fail for the same reason and then share their error.
 #[derive(Default)]
-pub(super) struct Errors {
+pub(super) struct Errors<'a> {
+    /// Of the reply.
+    request_id: Option<&'a str>,
     last: Option<ServiceError>,
 }
 
-impl Errors {
+impl<'a> Errors<'a> {
+    pub(super) fn of_request(request_id: Option<&'a str>) -> Self {
+        Self { request_id, last: None }
+    }
+
     fn shared(&mut self, code: &str, message: &str) -> ServiceError {
         match &self.last {
             Some(error) if error.code().as_str() == code && error.message() == message => error.clone(),
-            _ => self.last.insert(ServiceError::new(code, message)).clone(),
+            _ => {
+                let error = ServiceError::new(code, message);
+                let error = match self.request_id {
+                    Some(id) => error.with_request_id(id),
+                    None => error,
+                };
+                self.last.insert(error).clone()
+            }
         }
     }
 }
@@ -61,7 +74,7 @@ mod tests {
 
     #[test]
     fn each_entry_speaks_for_itself() {
-        let mut errors = Errors::default();
+        let mut errors = Errors::of_request(Some("4711"));
         let throttled = Some(("ProvisionedThroughputExceededException", "Rate exceeded"));
         let outcomes = [
             entry(Some("shardId-000000000001"), Some("17"), None),
@@ -76,6 +89,7 @@ mod tests {
             if shard_id.to_string() == "shardId-000000000001"));
         let RecordOutcome::Failed(error) = &outcomes[1] else { panic!("it has an error code") };
         assert_eq!(error.code().class(), ErrorClass::Throttled);
+        assert_eq!(error.request_id(), Some("4711"));
         assert_eq!(outcomes[1], outcomes[2], "an error code counts, whatever stands beside it");
         assert!(outcomes[3..].iter().all(|outcome| *outcome == RecordOutcome::Unknown), "{outcomes:?}");
     }

@@ -7,10 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::error::SdkError;
-use aws_sdk_kinesis::operation::put_records::{
-    PutRecords as SdkPutRecords, PutRecordsError, PutRecordsOutput,
-};
+use aws_sdk_kinesis::operation::put_records::{PutRecords as SdkPutRecords, PutRecordsOutput};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextRef, Error, Input, Output,
@@ -24,8 +21,10 @@ use aws_smithy_runtime_api::client::ser_de::{
 };
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
+use aws_types::request_id::RequestId;
 use kinesis_batcher_driver::{PutRecords, Response};
 
+use super::call_error::CallError;
 use super::direct::Template;
 use super::json::{self, Scanner, body};
 use super::reply::read_reply;
@@ -37,7 +36,7 @@ pub(super) async fn put_records(
     client: &Client,
     stream: &StreamId,
     request: &PutRecords,
-) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+) -> Result<Response, CallError> {
     let exchange = Exchange::new(body(stream, request), None);
     send(client, stream, &exchange).await
 }
@@ -45,19 +44,15 @@ pub(super) async fn put_records(
 /// Sends the request, and keeps what it goes out with as soon as it does: others need not wait for its reply.
 pub(super) async fn put_records_and_learn(
     client: &Client,
-    keeper: TemplateKeeper,
+    keeper: &TemplateKeeper,
     stream: &StreamId,
     request: &PutRecords,
-) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
-    let exchange = Exchange::new(body(stream, request), Some(keeper));
+) -> Result<Response, CallError> {
+    let exchange = Exchange::new(body(stream, request), Some(keeper.clone()));
     send(client, stream, &exchange).await
 }
 
-async fn send(
-    client: &Client,
-    stream: &StreamId,
-    exchange: &Exchange,
-) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+async fn send(client: &Client, stream: &StreamId, exchange: &Exchange) -> Result<Response, CallError> {
     let transmission = Transmission::default();
     client
         .put_records()
@@ -70,7 +65,7 @@ async fn send(
         .interceptor(transmission.clone())
         .send()
         .await
-        .map_err(|error| transmission.error(error))?;
+        .map_err(|error| transmission.error(&error))?;
     Ok(exchange.lock().response.take().expect("the call succeeds only after its reply was read"))
 }
 
@@ -160,15 +155,15 @@ impl DeserializeResponse for Exchange {
             return deserialize_error(response, config);
         }
         let reply = response.body().bytes().ok_or_else(|| OrchestratorError::other("no body was loaded"))?;
-        let response = read_reply(Scanner::new(reply), reply.len()).map_err(OrchestratorError::other)?;
-        self.lock().response = Some(response);
+        let read = read_reply(Scanner::new(reply), reply.len(), response.headers().request_id());
+        self.lock().response = Some(read.map_err(OrchestratorError::other)?);
         let output = PutRecordsOutput::builder().set_records(Some(vec![])).build();
         Ok(Output::erase(output.expect("the records are set, and nothing else is required")))
     }
 }
 
-/// Errors are read as the generated operation reads them.
-pub(super) fn deserialize_error(
+/// The error as the generated operation reads it, by which the orchestrator decides about the connection.
+fn deserialize_error(
     response: &HttpResponse,
     config: &ConfigBag,
 ) -> Result<Output, OrchestratorError<Error>> {

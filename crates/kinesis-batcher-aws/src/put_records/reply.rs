@@ -7,11 +7,16 @@ use kinesis_batcher_driver::{RecordOutcome, Response};
 use super::entry::{Entry, Errors};
 use super::scan::{Malformed, Scan, Stored};
 
-/// What a successful reply of so many bytes says of each record. An empty reply says nothing of none.
+/// What a successful reply of so many bytes says of each record. An empty reply says nothing of none. The errors of
+/// entries carry the id of the request.
 ///
 /// # Errors
 /// When it is not a reply to PutRecords in the encoding of this scanner.
-pub(crate) fn read_reply<'a>(mut scanner: impl Scan<'a>, bytes: usize) -> Result<Response, Malformed> {
+pub(crate) fn read_reply<'a>(
+    mut scanner: impl Scan<'a>,
+    bytes: usize,
+    request_id: Option<&str>,
+) -> Result<Response, Malformed> {
     let mut outcomes = Vec::new();
     if scanner.is_at_end() {
         return Ok(Response::new(outcomes));
@@ -21,7 +26,7 @@ pub(crate) fn read_reply<'a>(mut scanner: impl Scan<'a>, bytes: usize) -> Result
             // If there is another list, it is the last one that counts.
             outcomes.clear();
             outcomes.reserve((bytes / ENTRY_BYTES).min(ENTRIES_MAX));
-            read_entries(scanner, &mut outcomes)
+            read_entries(scanner, &mut outcomes, request_id)
         }
         _ => scanner.skip(),
     })?;
@@ -31,8 +36,12 @@ pub(crate) fn read_reply<'a>(mut scanner: impl Scan<'a>, bytes: usize) -> Result
     Ok(Response::new(outcomes))
 }
 
-fn read_entries<'a>(scanner: &mut impl Scan<'a>, outcomes: &mut Vec<RecordOutcome>) -> Result<(), Malformed> {
-    let mut errors = Errors::default();
+fn read_entries<'a>(
+    scanner: &mut impl Scan<'a>,
+    outcomes: &mut Vec<RecordOutcome>,
+    request_id: Option<&str>,
+) -> Result<(), Malformed> {
+    let mut errors = Errors::of_request(request_id);
     scanner.array(|scanner| {
         let outcome = match scanner.stored() {
             Some(Stored { shard_id, sequence_number }) => RecordOutcome::Stored { shard_id, sequence_number },
@@ -72,7 +81,7 @@ mod tests {
 
     /// The entries' outcomes in words.
     fn read(reply: &str) -> Option<Vec<String>> {
-        let response = read_reply(Scanner::new(reply.as_bytes()), reply.len()).ok()?;
+        let response = read_reply(Scanner::new(reply.as_bytes()), reply.len(), None).ok()?;
         let words = response.outcomes.into_iter().map(|outcome| match outcome {
             RecordOutcome::Stored { shard_id, sequence_number } => format!("{sequence_number} in {shard_id}"),
             RecordOutcome::Failed(error) => error.to_string(),
@@ -121,7 +130,7 @@ mod tests {
         let readable = files.filter(|file| {
             let reply =
                 std::fs::read(file.as_ref().expect("it can be listed").path()).expect("it can be read");
-            read_reply(Scanner::new(&reply), reply.len()).is_ok()
+            read_reply(Scanner::new(&reply), reply.len(), None).is_ok()
         });
         assert!(readable.count() > 0, "some of it are replies");
     }

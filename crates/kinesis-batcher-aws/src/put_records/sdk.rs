@@ -1,13 +1,13 @@
 //! PutRecords through the SDK's own types.
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::error::SdkError;
-use aws_sdk_kinesis::operation::put_records::{PutRecordsError, PutRecordsOutput};
+use aws_sdk_kinesis::operation::RequestId;
+use aws_sdk_kinesis::operation::put_records::PutRecordsOutput;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kinesis_batcher_driver::{PutRecords, RequestRecord, Response};
 
+use super::call_error::CallError;
 use super::entry::{Entry, Errors};
 use super::transmission::Transmission;
 use crate::stream_id::StreamId;
@@ -16,7 +16,7 @@ pub(super) async fn put_records(
     client: &Client,
     stream: &StreamId,
     request: &PutRecords,
-) -> Result<Response, SdkError<PutRecordsError, HttpResponse>> {
+) -> Result<Response, CallError> {
     let transmission = Transmission::default();
     client
         .put_records()
@@ -28,7 +28,7 @@ pub(super) async fn put_records(
         .send()
         .await
         .map(response)
-        .map_err(|error| transmission.error(error))
+        .map_err(|error| transmission.error(&error))
 }
 
 fn entry(record: RequestRecord<'_>) -> PutRecordsRequestEntry {
@@ -42,7 +42,8 @@ fn entry(record: RequestRecord<'_>) -> PutRecordsRequestEntry {
 }
 
 fn response(output: PutRecordsOutput) -> Response {
-    let mut errors = Errors::default();
+    let request_id = output.request_id().map(str::to_owned);
+    let mut errors = Errors::of_request(request_id.as_deref());
     Response::new(output.records.into_iter().map(|entry| fields(entry).outcome(&mut errors)).collect())
 }
 

@@ -1,8 +1,8 @@
-//! Whether a request got as far as the network.
+//! Whether a request got as far as the network, and to which endpoint.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::error::SdkError;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
@@ -11,27 +11,38 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-use crate::error_chain::deepest_message;
+use super::call_error::{CallError, endpoint};
+use crate::error_chain::{deepest_message, find_in_chain};
 
 /// Watches one request in the SDK's orchestrator.
 ///
 /// Before it sends anything, the orchestrator asks for credentials, and a time-out of that looks like one of the service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transmission {
-    begun: Arc<AtomicBool>,
+    /// Set once the request is on its way.
+    endpoint: Arc<OnceLock<String>>,
 }
 
 impl Transmission {
-    /// The error of that request; a failure to make it, if nothing was sent.
-    pub(super) fn error<E>(&self, error: SdkError<E, HttpResponse>) -> SdkError<E, HttpResponse>
+    /// The error of that request.
+    pub(super) fn error<E>(&self, error: &SdkError<E, HttpResponse>) -> CallError
     where
         E: std::error::Error + 'static,
     {
-        match self.begun.load(Ordering::Relaxed) {
-            true => error,
-            false => SdkError::construction_failure(deepest_message(&error)),
+        match self.endpoint.get() {
+            Some(endpoint) => CallError::of_sent(endpoint, error),
+            None if is_about_credentials(error) => CallError::NoCredentials(deepest_message(error)),
+            None => CallError::NotSent(deepest_message(error)),
         }
     }
+}
+
+/// Before a request is sent, only the credentials are waited for.
+fn is_about_credentials<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: std::error::Error + 'static,
+{
+    matches!(error, SdkError::TimeoutError(_)) || find_in_chain::<CredentialsError>(error).is_some()
 }
 
 #[dyn_dispatch_hint]
@@ -42,11 +53,11 @@ impl Intercept for Transmission {
 
     fn read_before_transmit(
         &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.begun.store(true, Ordering::Relaxed);
+        let _ = self.endpoint.set(endpoint(context.request().uri()));
         Ok(())
     }
 }

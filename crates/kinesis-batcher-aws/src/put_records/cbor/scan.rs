@@ -96,7 +96,7 @@ mod tests {
     use kinesis_batcher_driver::RecordOutcome;
 
     fn read(reply: &[u8]) -> Result<Vec<RecordOutcome>, Malformed> {
-        read_reply(Scanner::new(reply), reply.len()).map(|response| response.outcomes)
+        read_reply(Scanner::new(reply), reply.len(), None).map(|response| response.outcomes)
     }
 
     fn reply(entries: &[&[u8]]) -> Vec<u8> {
