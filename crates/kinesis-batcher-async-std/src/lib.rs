@@ -85,11 +85,11 @@ pub use kinesis_batcher_aws::{
 pub use kinesis_batcher_driver::{
     AlreadyAggregated, AsyncTimer, BoxFuture, Bytes, Close, CloseReport, Completion, Config, ConfigBuilder,
     ConfigError, Delivery, DeliveryError, DescribeError, ErrorClass, ErrorCode, Failure, FailureReason,
-    Flush, HashKey, Histogram, Histograms, Observer, Ordering, PartitionKey, PushErrorReason, PutRecords,
-    Receipt, Record, RecordError, RecordOutcome, RecordSink, RequestError, RequestRecord, Response, Runtime,
-    RuntimeStopped, SendAll, SendAllError, SendAndForget, SendError, SendRecord, SequenceNumber,
-    ServiceError, Shard, ShardId, ShardLimit, ShardMap, ShardMapError, ShardMapStatus, ShardStats, Snapshot,
-    Stats, TaggedRecord, Timestamp, Transport,
+    Flush, HashKey, Histogram, Histograms, Hold, Observer, Ordering, PartitionKey, PushErrorReason,
+    PutRecords, Receipt, Record, RecordError, RecordOutcome, RecordSink, RequestError, RequestRecord,
+    Response, Runtime, RuntimeStopped, SendAll, SendAllError, SendAndForget, SendError, SendRecord,
+    SequenceNumber, ServiceError, Shard, ShardId, ShardLimit, ShardMap, ShardMapError, ShardMapStatus,
+    ShardStats, Snapshot, Stats, TaggedRecord, Timestamp, Transport,
 };
 pub use producer::{Producer, ProducerBuilder};
 pub use runtime::AsyncIoRuntime;

@@ -3,6 +3,8 @@
 
 #[path = "embedded.rs"]
 mod embedded;
+#[path = "healing.rs"]
+mod healing;
 #[path = "hostile.rs"]
 mod hostile;
 #[path = "node.rs"]
