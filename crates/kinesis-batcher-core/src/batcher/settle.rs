@@ -263,7 +263,7 @@ impl<T> Batcher<T> {
         match error.class() {
             ErrorClass::Rejected => self.quarantine(&mut entries, &runs, map_version, error.error()),
             ErrorClass::TooLarge => {
-                self.divide_request(&mut entries, &runs, bytes, map_version, error.error())
+                self.divide_request(&mut entries, &runs, bytes, map_version, error.error());
             }
             _ => self.end_each(&mut entries, &runs, map_version, |batcher, mut entry, again| {
                 entry.possible_duplicate |= error.is_outcome_unknown();
