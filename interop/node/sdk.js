@@ -1,5 +1,6 @@
-// The AWS SDK 3 for JavaScript on a server: `sdk.js ENDPOINT STREAM RECORDS [http1]`. Writes a third of the records before a split,
-// a third before the number of shards is doubled, and a third after it, reads all shards to their ends, and prints what it saw.
+// The AWS SDK 3 for JavaScript on a server: `sdk.js ENDPOINT STREAM RECORDS [http1]`. Writes a third of the records before
+// a split, a third before the number of shards is doubled, and a third after it, reads all shards to their ends, and
+// prints a summary.
 // To Kinesis it speaks HTTP/2, with prior knowledge where there is no TLS, unless told otherwise.
 'use strict';
 

@@ -1,5 +1,7 @@
-"""A stream that ignores keys, as one with record distribution `AUTO` does: the KCL drops an aggregate whose members belong to
-other shards than the one it lies in, so a producer must not aggregate there."""
+"""A stream that ignores keys, as one with record distribution `AUTO` does.
+
+The KCL drops an aggregate whose members belong to other shards than the one it lies in, so a producer must not aggregate
+there."""
 
 import base64
 
@@ -36,8 +38,8 @@ def ours(tools, servers, writer, records, rate):
     aggregated = sum(place.sub is not None for place in places)
     if aggregated:
         problems.append(f"{aggregated} records are in aggregates")
-    figures = f"{len(written.delivered)} of {records} delivered, {len(written.delivered) - numbers(application)} missed, " \
-              f"{aggregated} in aggregates"
+    missed = len(written.delivered) - numbers(application)
+    figures = f"{len(written.delivered)} of {records} delivered, {missed} missed, {aggregated} in aggregates"
     return Result(f"KCL ← {name}", figures, problems)
 
 

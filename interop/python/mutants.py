@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import auto
 import kcl
@@ -94,12 +95,32 @@ def lay_out(tools, copy):
 
 
 def build(tools, copy):
-    """The tools with a broken `kinesis-pusher`, which shares compiled dependencies with the sound one."""
-    cargo = {**os.environ, "CARGO_TARGET_DIR": str(tools.target)}
+    """The tools with a broken `kinesis-pusher`.
+
+    It has a target directory of its own: to cargo, two copies of a workspace are the same, and one would pass for the
+    other."""
+    target = tools.tools / "mutant-target"
+    if not target.exists():
+        copy_dependencies(tools.target, target)
+    cargo = {**os.environ, "CARGO_TARGET_DIR": str(target)}
     command = ["cargo", "build", "--quiet", "--locked", "--workspace", "--bin", "kinesis-pusher"]
-    subprocess.run(command, cwd=copy, env=cargo, check=True)
+    # A mutation may leave an import unused.
+    subprocess.run(command, cwd=copy, env=cargo, check=True, stderr=subprocess.DEVNULL)
     broken = copies.copy(tools)
-    broken.pusher = tools.tools / "broken-kinesis-pusher"
-    shutil.copy2(tools.pusher, broken.pusher)
-    subprocess.run(command, cwd=tools.root, env=cargo, check=True)
+    broken.pusher = target / "debug" / "kinesis-pusher"
     return broken
+
+
+def copy_dependencies(source, target):
+    """What cargo compiled of other crates, so that it need not do it again."""
+    partial = target.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+
+    def ours_or_programs(directory, names):
+        in_deps = directory.endswith("/deps")
+        return [name for name in names
+                if "kinesis" in name or (in_deps and Path(name).suffix not in (".rlib", ".rmeta", ".so", ".d"))]
+
+    for directory in (".fingerprint", "build", "deps"):
+        shutil.copytree(source / "debug" / directory, partial / "debug" / directory, ignore=ours_or_programs)
+    partial.rename(target)

@@ -2,10 +2,10 @@
 
     proxy.py UPSTREAM [--tls] [--auto] [--spread] [--lose-replies N]
 
-`--auto` answers `RecordDistributionStrategy: AUTO` in DescribeStreamSummary, as a stream whose keys the service ignores.
+`--auto` answers `RecordDistributionStrategy: AUTO` in DescribeStreamSummary, as for a stream that ignores keys.
 `--spread` ignores keys as such a stream does: each entry of PutRecords goes to a place drawn at random.
 `--tls` speaks TLS, with a certificate that nothing trusts.
-`--lose-replies N` passes every Nth PutRecords on and closes the connection in the place of its reply, at most five times.
+`--lose-replies N` forwards every Nth PutRecords and closes the connection instead of replying, at most five times.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The processes that the checks run against: Kinesis servers, moto, and helpers of ours. All on loopback, on free ports."""
+"""The processes that the checks run: Kinesis servers, moto, and our own. All on loopback, on free ports."""
 
 import json
 import os

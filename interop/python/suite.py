@@ -9,12 +9,13 @@ import auto
 import codec
 import kcl
 import mutants
+import protocol
 import sdks
 from kcl import Result
 from servers import Tools
 
 PARTS = {"codec": codec.run_all, "kcl": kcl.run_all, "auto": auto.run_all, "kpl": kcl.run_kpl,
-         "sdks": sdks.run_all}
+         "sdks": sdks.run_all, "protocol": protocol.run_all}
 
 
 def main():

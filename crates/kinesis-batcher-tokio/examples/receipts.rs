@@ -1,6 +1,7 @@
 //! Sends each line of standard input as a record and prints its receipt as a line of JSON, for `interop/`.
 //!
-//! `receipts STREAM ENDPOINT_URL [--aggregate] [--order]`: a line is `NUMBER KEY …`; its second word is the partition key.
+//! `receipts STREAM ENDPOINT_URL [--aggregate] [--order] [--once]`: a line is `NUMBER KEY …`, and KEY the partition key.
+//! With `--once`, a record is sent once and fails with the first error.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
@@ -16,13 +17,15 @@ use tokio::sync::mpsc::{Receiver, channel};
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [stream, endpoint_url, flags @ ..] = &arguments[..] else {
-        return Err("usage: receipts STREAM ENDPOINT_URL [--aggregate] [--order]".into());
+        return Err("usage: receipts STREAM ENDPOINT_URL [--aggregate] [--order] [--once]".into());
     };
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     let ordering = if has("--order") { Ordering::PartitionKey } else { Ordering::None };
     let config = Config::builder()
         .aggregation(has("--aggregate"))
         .ordering(ordering)
+        .attempts_max(has("--once").then_some(1))
+        .fail_fast(has("--once"))
         .linger(Duration::from_millis(100))
         // A tenth of what the service takes: the emulators take half of it at most.
         .request_bytes_max(1 << 20)

@@ -1,5 +1,5 @@
-// The de-aggregator of awslabs for Go as a filter: a JSON request a line, an answer a line. It has no aggregator, but the
-// message type that it publishes writes what a program with one would.
+// The de-aggregator of awslabs for Go as a filter: a JSON request a line, an answer a line. The package has no
+// aggregator; its message type writes what one would.
 package main
 
 import (

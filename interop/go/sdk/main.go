@@ -1,5 +1,5 @@
-// The AWS SDK 2 for Go on a server: `sdk ENDPOINT STREAM RECORDS`. Writes a third of the records before a split, a third before
-// the number of shards is doubled, and a third after it, reads all shards to their ends, and prints what it saw.
+// The AWS SDK 2 for Go on a server: `sdk ENDPOINT STREAM RECORDS`. Writes a third of the records before a split, a third
+// before the number of shards is doubled, and a third after it, reads all shards to their ends, and prints a summary.
 package main
 
 import (

@@ -74,6 +74,9 @@ impl Default for EmbeddedOptions {
 /// | SplitShard and MergeShards of a closed shard | an unpublished code | `ResourceNotFoundException` |
 /// | SubscribeToShard | HTTP/2 pushes | polls every 200 ms; MillisBehindLatest is 0 |
 /// | encryption, policies, tags, enhanced monitoring | in force | stored and returned, without an effect |
+///
+/// `interop/run` runs AWS's clients on it: the KCL 3 and the KPL 1 through splits, merges and changed shard counts, and
+/// the SDKs for Java 2 (in CBOR), Go 2, JavaScript 3 (h2c and HTTP/1.1) and Python.
 pub struct EmbeddedKinesis {
     server: ServerThread,
     emulator: Emulator,

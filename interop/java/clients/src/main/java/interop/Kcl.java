@@ -123,8 +123,8 @@ public final class Kcl {
                 .leasesRecoveryAuditorExecutionFrequencyMillis(1_000)
                 .leasesRecoveryAuditorInconsistencyConfidenceThreshold(2)
                 .leaseAssignmentIntervalMillis(1_000L)
-                // By default it takes up to 1,000 batches of a new shard or 30 s until it knows that shard's range, and until
-                // then it drops no aggregate. This one is as strict as it gets.
+                // By default it knows a new shard's range after 1,000 batches or 30 s, and drops no aggregate before.
+                // This one is as strict as possible.
                 .maxCacheMissesBeforeReload(1)
                 .listShardsCacheAllowedAgeInSeconds(1)
                 .failoverTimeMillis(10_000)

@@ -16,9 +16,9 @@ import software.amazon.kinesis.producer.KinesisProducerConfiguration;
 import software.amazon.kinesis.producer.UserRecordResult;
 
 /**
- * Sends each line of standard input with the KPL and prints its result as a line of JSON, as the example `receipts` does.
+ * Sends each line of standard input with the KPL and prints its result as a line of JSON, as `receipts` does.
  *
- * {@code Kpl STREAM TLS_PORT DIRECTORY [--aggregate]}: a line is {@code NUMBER KEY …}; its second word is the partition key.
+ * {@code Kpl STREAM TLS_PORT DIRECTORY [--aggregate]}: a line is {@code NUMBER KEY …}, and KEY the partition key.
  * The KPL unpacks its native half into DIRECTORY. It speaks TLS alone; the certificate is not looked at.
  */
 public final class Kpl {

@@ -19,8 +19,9 @@ import software.amazon.awssdk.services.kinesis.model.ShardIteratorType;
 import software.amazon.awssdk.services.kinesis.model.StreamStatus;
 
 /**
- * The AWS SDK 2 for Java on a server: {@code Sdk ENDPOINT STREAM RECORDS}. Writes a third of the records before a split, a third
- * before the number of shards is doubled, and a third after it, reads all shards to their ends, and prints what it saw.
+ * The AWS SDK 2 for Java on a server: {@code Sdk ENDPOINT STREAM RECORDS}. Writes a third of the records before a split,
+ * a third before the number of shards is doubled, and a third after it, reads all shards to their ends, and prints a
+ * summary.
  */
 public final class Sdk {
     private static volatile String contentType = "";

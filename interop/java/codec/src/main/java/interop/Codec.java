@@ -16,8 +16,8 @@ import java.util.Base64;
 import java.util.List;
 
 /**
- * awslabs' packages for Java, com.amazonaws:amazon-kinesis-aggregator and -deaggregator, behind the protocol of the other
- * codecs: a JSON request a line, an answer a line.
+ * awslabs' packages for Java, com.amazonaws:amazon-kinesis-aggregator and -deaggregator, behind the protocol of the
+ * other codecs: a JSON request a line, an answer a line.
  *
  * The de-aggregator is {@link UserRecord#deaggregate} of the KCL 1.8 behind a type of Lambda's.
  */
