@@ -1,3 +1,4 @@
+// Data that cannot be decoded is a record like any other (S-30).
 use core::{fmt, iter::FusedIterator, ops::RangeInclusive};
 
 use alloc::vec::Vec;

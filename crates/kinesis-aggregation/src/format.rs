@@ -1,4 +1,4 @@
-//! The envelope and the field numbers, from the KPL's `aggregation-format.md` and `messages.proto`.
+//! The envelope and the field numbers, from the KPL's `aggregation-format.md` and `messages.proto` (S-29).
 
 use md5::{Digest, Md5};
 
@@ -12,7 +12,7 @@ pub const CHECKSUM_LEN: usize = 16;
 
 /// The longest aggregate that can be built, in bytes: the service's largest record, 10 MiB, of which the
 /// outer partition key takes a part. A stream's own limit is its `MaxRecordSizeInKiB`, 1 MiB unless it was
-/// raised (Kinesis API reference, `PutRecords` and `UpdateMaxRecordSize`).
+/// raised (S-03).
 pub const ENCODED_LEN_MAX: usize = 10 << 20;
 
 /// Whether `data` begins like an aggregate. Cheap, and true for a few plain records too; only

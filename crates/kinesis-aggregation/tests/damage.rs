@@ -15,6 +15,7 @@ fn data_without_the_magic_is_plain() {
     }
 }
 
+// S-30
 #[test]
 fn a_payload_that_only_begins_with_the_magic_is_damaged() {
     assert_eq!(damage_of(&MAGIC), Some(Damage::TooShort));

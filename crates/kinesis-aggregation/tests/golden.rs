@@ -16,6 +16,7 @@ struct Vector {
     members: Vec<Member>,
 }
 
+// S-29
 #[test]
 fn what_the_python_package_wrote_is_read() {
     assert_all_read(include_str!("golden/python.jsonl"));

@@ -34,7 +34,7 @@ pub enum StreamMode {
     OnDemand,
 }
 
-/// Describes a stream, with either DescribeStreamSummary or ListShards forbidden if need be.
+/// Describes a stream, with either DescribeStreamSummary (S-11, S-26) or ListShards (S-10) forbidden if need be.
 pub(crate) struct Describer<'a> {
     pub(crate) client: Client,
     pub(crate) target: &'a Target,

@@ -22,6 +22,11 @@
 //! no credentials. *Refused*: the service or a proxy answered with an error. *Outcome unknown*: a time-out, a reset
 //! connection, a reply that cannot be read, a status of 500 and above; the records may be stored, they are sent again,
 //! and their receipts say that there may be duplicates.
+//!
+//! # What the wires rely on
+//!
+//! docs/SERVICE.md has each fact with its source: the protocol (S-32 to S-34), request ids (S-35), signatures and clocks
+//! (S-36), hosts (S-37), TLS and HTTP/2 (S-39).
 
 #![forbid(unsafe_code)]
 

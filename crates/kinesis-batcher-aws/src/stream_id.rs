@@ -33,7 +33,7 @@ impl StreamId {
     /// [`StreamIdError`] unless the name has 1 to 128 of the characters `a–z A–Z 0–9 _ . -`.
     pub fn from_name(name: impl Into<String>) -> Result<Self, StreamIdError> {
         let name = name.into();
-        // Source: the pattern of `StreamName` in the service's API model.
+        // S-48
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         match (1..=STREAM_NAME_CHARS_MAX).contains(&name.len()) && name.chars().all(valid) {
             true => Ok(Self { name, arn: None }),
@@ -135,7 +135,7 @@ impl fmt::Display for StreamIdError {
 
 impl std::error::Error for StreamIdError {}
 
-/// Source: `StreamName` in the service's API model.
+/// S-48
 const STREAM_NAME_CHARS_MAX: usize = 128;
 
 #[cfg(test)]
@@ -152,6 +152,7 @@ mod tests {
         assert_eq!((arn.name(), arn.region()), ("clicks", Some("cn-north-1")));
     }
 
+    // S-48
     #[test]
     fn what_is_no_stream_is_refused_with_the_form_it_should_have() {
         for text in ["", "a b", "clicks/2", &"x".repeat(129)] {

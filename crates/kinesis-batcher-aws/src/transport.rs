@@ -168,6 +168,7 @@ mod tests {
         builder.build()
     }
 
+    // S-37
     #[test]
     fn the_region_is_the_configured_one_or_the_one_in_the_arn() {
         let arn: StreamId = "arn:aws:kinesis:eu-west-1:123456789012:stream/clicks".parse().unwrap();

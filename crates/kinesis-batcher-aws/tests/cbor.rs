@@ -98,6 +98,7 @@ fn accepted(service: &Service, wire: Wire) -> Result<Response, RequestError> {
     put(&transport)
 }
 
+// S-34
 #[test]
 fn an_endpoint_that_refuses_cbor_gets_json_from_then_on_and_no_record_fails() {
     let xml =

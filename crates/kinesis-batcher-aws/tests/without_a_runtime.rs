@@ -164,6 +164,7 @@ fn a_listing_without_end_comes_to_one() {
     assert!(matches!(error, ConnectError::Service { operation: "ListShards", .. }), "{error}");
 }
 
+// S-26
 #[test]
 fn without_both_permissions_the_message_names_them() {
     let service = Service::default().answer("DescribeStreamSummary", DENIED).answer("ListShards", DENIED);
@@ -172,6 +173,7 @@ fn without_both_permissions_the_message_names_them() {
     assert!(message.contains("User is not authorized"), "{message}");
 }
 
+// S-32
 #[test]
 fn records_go_out_as_the_api_wants_them_and_outcomes_come_back_in_order() {
     for wire in [Wire::Lean, Wire::Sdk] {

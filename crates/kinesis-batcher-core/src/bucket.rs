@@ -95,6 +95,7 @@ impl Bucket {
 
 /// A fifth of a second's worth may go at once. It has to cover what gathers while a request lingers (100 ms unless
 /// configured), and every bit more is what a server that counts in whole seconds may throttle.
+// How the service counts its second is not known (S-08). Where a burst is too much, rates that adapt find it.
 pub(crate) const BURST_NANOS: u64 = NANOS_PER_SECOND / 5;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;

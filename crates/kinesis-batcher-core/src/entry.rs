@@ -89,7 +89,7 @@ impl<T> Entry<T> {
         at <= now && at < Timestamp::MAX
     }
 
-    /// What it counts against the limits of requests and shards.
+    /// What it counts against the limits of requests and shards; an aggregate counts as one record (S-31).
     pub(crate) fn bytes(&self) -> usize {
         self.data.len() + self.partition_key.len()
     }

@@ -33,8 +33,8 @@ impl ServiceError {
         Self::new(code, "")
     }
 
-    /// The same error with the id of the request that it answers, the reply's `x-amzn-RequestId`. AWS's support asks
-    /// for it first.
+    /// The same error with the id of the request that it answers, the reply's `x-amzn-RequestId` (S-35). AWS's
+    /// support asks for it first.
     #[must_use]
     pub fn with_request_id(mut self, request_id: &str) -> Self {
         let details = self.details.get_or_insert_default();
@@ -97,7 +97,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code of this text. A namespace before `#` and a URL after `:`, which some replies carry, are dropped.
+    /// The code of this text. A namespace before `#` and a URL after `:`, which some replies carry, are dropped (S-33).
     #[must_use]
     pub fn new(text: &str) -> Self {
         let text = text.rsplit_once('#').map_or(text, |(_, code)| code);
@@ -230,6 +230,7 @@ mod tests {
     use alloc::format;
     use alloc::string::ToString;
 
+    // S-33
     #[test]
     fn codes_are_recognised_in_every_form_the_service_writes_them() {
         for text in [
@@ -254,6 +255,7 @@ mod tests {
         assert_eq!(error.to_string(), "ValidationException: Value 'secret' is bad");
     }
 
+    // S-35
     #[test]
     fn the_request_id_is_shown_last() {
         let error = ServiceError::new("AccessDeniedException", "no").with_request_id("d1e2");

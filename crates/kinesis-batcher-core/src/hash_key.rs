@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 
 /// A point in the stream's key space: the MD5 of a partition key, or an explicit hash key.
 ///
-/// In text it is decimal, from 0 to 2^128 − 1, without leading zeros, as the service writes it.
+/// In text it is decimal, from 0 to 2^128 − 1, without leading zeros, as the service writes it (S-05).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashKey {
     // In halves, because the alignment of a u128 would pad every buffered record.
@@ -27,7 +27,7 @@ impl HashKey {
         Self { high: (value >> 64) as u64, low: value as u64 }
     }
 
-    /// The key the service gives a partition key: MD5 of its UTF-8 bytes, read big-endian.
+    /// The key the service gives a partition key: MD5 of its UTF-8 bytes, read big-endian (S-18).
     #[must_use]
     pub fn of_partition_key(partition_key: &str) -> Self {
         Self::of_bytes(partition_key.as_bytes())
@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
+    // S-18
     #[test]
     fn a_partition_key_hashes_as_the_service_documents() {
         let key = HashKey::of_partition_key("abcd");
@@ -106,6 +107,7 @@ mod tests {
         }
     }
 
+    // S-05
     #[test]
     fn text_that_is_not_canonical_is_refused() {
         for text in ["", "00", "01", "+1", "-1", " 1", "1e3", "340282366920938463463374607431768211456"] {

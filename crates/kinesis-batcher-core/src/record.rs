@@ -299,6 +299,7 @@ mod tests {
     use alloc::format;
     use alloc::vec;
 
+    // S-04
     #[test]
     fn a_key_is_measured_in_characters_not_bytes() {
         let longest = "é".repeat(256);
@@ -332,6 +333,7 @@ mod tests {
         assert_eq!(records.next(), Some(Err(too_large)));
     }
 
+    // S-03
     #[test]
     fn the_largest_record_is_exactly_ten_mebibytes_with_its_key() {
         let data = vec![0u8; RECORD_BYTES_MAX_CEILING - 1];

@@ -7,7 +7,7 @@ use crate::error_code::{ErrorClass, ServiceError};
 use crate::sequence_number::SequenceNumber;
 use crate::shard_id::ShardId;
 
-/// The service's reply to a request: one outcome for each of its records, in order.
+/// The service's reply to a request: one outcome for each of its records, in order (S-14, S-15).
 ///
 /// The reply's `FailedRecordCount` is left out on purpose: it has been seen to disagree with the entries, and the
 /// entries are what was stored.
@@ -147,6 +147,7 @@ mod tests {
         (error.class(), error.is_outcome_unknown())
     }
 
+    // S-38, S-40 to S-47
     #[test]
     fn status_and_code_decide_together() {
         use ErrorClass::{Account, Credentials, Rejected, Throttled, TooLarge, Transient};

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::digits::eight_digits;
 
-/// The sequence number the service gave a record: decimal text, 56 digits as a rule, increasing within a shard.
+/// The sequence number the service gave a record: decimal text, 56 digits as a rule, increasing within a shard (S-20).
 ///
 /// Held as a 192-bit number, so that the one in each receipt costs no allocation; text that is not such a number is
 /// kept as it is. Numbers order by value, as the service orders them, and before any other text.
@@ -107,6 +107,7 @@ mod tests {
     use alloc::string::ToString;
     use proptest::prelude::*;
 
+    // S-20
     #[test]
     fn numbers_order_by_value_and_not_by_text() {
         assert!(SequenceNumber::new("9") < SequenceNumber::new("10"));

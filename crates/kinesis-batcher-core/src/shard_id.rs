@@ -7,7 +7,7 @@ use crate::digits::eight_digits;
 
 /// The name of a shard, such as `shardId-000000000007`.
 ///
-/// The service numbers its shards with twelve digits; such a name is held as its number, so that the one in each
+/// The service numbers its shards with twelve digits (S-20 fixes no form); such a name is held as its number, so that the one in each
 /// record's receipt costs no allocation. Any other name is kept as it is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(Repr);

@@ -70,6 +70,7 @@ fn a_rate_set_too_high_costs_a_tenth_of_the_throttled_attempts_of_a_fixed_one_an
     assert!(adaptive.delivered() * 1_000 >= fixed.delivered() * 999, "and the shard is used as before");
 }
 
+// S-07: a shard that takes less than 1 MiB is found out
 #[test]
 fn a_shard_that_takes_half_is_sent_half_and_one_that_recovers_is_sent_all_again() {
     let mut race = race(1, 1, 100, true);

@@ -102,6 +102,7 @@ fn drain(world: &mut World, stream: &mut Stream) {
     }
 }
 
+// S-31
 #[test]
 fn a_consumer_reads_every_record_with_its_own_key_and_each_has_a_receipt_of_its_own() {
     let mut world = World::new(aggregating().build().unwrap(), 4);
@@ -299,6 +300,7 @@ fn straddle_a_split(map: ShardMap) {
 
 /// A stream that becomes `AUTO` under load: the service distributes Kinesis records itself, and consumers still apply
 /// the KCL's rule by the ranges of the shards.
+// S-24, S-25
 #[test]
 fn a_stream_that_becomes_auto_and_keyed_again_loses_nothing_and_ends_without_aggregates() {
     let config = aggregating().linger(millis(200)).shard_limit(ShardLimit::Off).build().unwrap();
@@ -369,6 +371,7 @@ fn a_map_is_asked_for_again_while_an_aggregate_waits_for_it() {
     }));
 }
 
+// S-31
 #[test]
 fn input_that_is_an_aggregate_already_is_sent_as_it_is_or_refused() {
     let mut builder = kinesis_aggregation::AggregateBuilder::new(1_000);

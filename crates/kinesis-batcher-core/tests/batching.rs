@@ -14,6 +14,7 @@ fn unlimited() -> kinesis_batcher_core::ConfigBuilder {
     Config::builder().shard_limit(ShardLimit::Off)
 }
 
+// S-01
 #[test]
 fn five_hundred_records_go_at_once_and_never_five_hundred_and_one() {
     let mut world = World::new(unlimited().build().unwrap(), 16);
@@ -130,6 +131,7 @@ fn without_linger_a_record_goes_at_once_and_records_gather_while_no_request_may_
     assert_eq!(world.request_sizes(), [1, 9]);
 }
 
+// S-02
 #[test]
 fn a_request_stops_at_ten_mebibytes_to_the_byte() {
     let map = ShardMap::uniform(NonZeroU32::MIN).with_record_bytes_max(10 << 20);
@@ -232,6 +234,7 @@ fn an_explicit_hash_key_decides_the_shard_even_when_it_is_zero() {
     assert_eq!(world.stale_events, 0, "both went where they were predicted to go");
 }
 
+// S-24
 #[test]
 fn only_a_stream_that_spreads_records_itself_takes_them_without_a_key() {
     let keyless = |tag: u64| Record::without_partition_key(tag.to_be_bytes().to_vec()).unwrap();

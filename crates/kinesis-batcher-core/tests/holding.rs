@@ -98,6 +98,7 @@ fn the_time_to_live_ends_a_record_that_is_held_and_names_the_cause() {
     assert_eq!(world.batcher.hold(), None, "nothing is held that could show that the stream is back");
 }
 
+// S-16
 #[test]
 fn an_account_level_error_of_every_record_of_a_reply_holds_and_of_some_does_not() {
     let mut world = World::new(forever(), 1);
@@ -139,6 +140,7 @@ fn an_account_level_error_of_every_record_of_a_reply_holds_and_of_some_does_not(
     assert_eq!(world.stats().records_expired, 1, "only its time to live ends it");
 }
 
+// S-21, S-22
 #[test]
 fn a_map_is_asked_for_when_a_hold_ends() {
     let mut world = World::new(forever(), 1);
@@ -195,6 +197,7 @@ fn requests_that_reach_no_shard_are_no_attempts() {
     }
 }
 
+// S-38
 #[test]
 fn a_request_that_is_too_large_is_divided_and_later_ones_are_smaller() {
     for limit in [20_000, 700] {

@@ -30,6 +30,7 @@ fn assert_within_limits(world: &World, records_per_second: usize) {
     }
 }
 
+// S-06, S-08
 #[test]
 fn a_shard_is_sent_no_more_than_it_takes_and_no_less() {
     let mut world = World::new(Config::builder().time_to_live(None).build().unwrap(), 1);
@@ -44,6 +45,7 @@ fn a_shard_is_sent_no_more_than_it_takes_and_no_less() {
     assert!(world.arrivals.len() < 110, "a saturated shard gets {} requests", world.arrivals.len());
 }
 
+// S-07
 #[test]
 fn bytes_are_limited_as_records_are() {
     let mut world = World::new(Config::default(), 1);

@@ -75,6 +75,7 @@ fn the_old_map_serves_until_the_new_one_is_in() {
     );
 }
 
+// S-19
 #[test]
 fn what_is_queued_follows_a_split_and_a_merge_in_order() {
     let mut world = World::new(Config::builder().in_flight_requests_max(1).build().unwrap(), 1);

@@ -9,6 +9,7 @@ use kinesis_batcher_core::{
     Config, FailureReason, RecordOutcome, RequestError, Response, ServiceError, ShardLimit, Timestamp,
 };
 
+// S-14, S-15, S-40
 #[test]
 fn only_what_failed_is_sent_again() {
     let mut world = World::new(Config::default(), 4);
@@ -33,6 +34,7 @@ fn only_what_failed_is_sent_again() {
     assert_eq!(world.delivered[&3].1.attempts, 2);
 }
 
+// S-45
 #[test]
 fn a_code_nobody_has_heard_of_neither_loses_the_record_nor_stops_the_rest() {
     let mut world = World::new(Config::default(), 1);
@@ -97,6 +99,7 @@ fn a_reply_shorter_or_longer_than_the_request_is_not_believed() {
     }
 }
 
+// S-23
 #[test]
 fn a_request_whose_outcome_is_unknown_marks_its_records_and_one_that_never_left_does_not() {
     for (error, marked) in [
@@ -145,6 +148,7 @@ fn with_fail_fast_an_account_level_error_fails_its_records_at_once() {
     assert_eq!(world.stats().records_permanent, 1, "a record can be refused by itself");
 }
 
+// S-43
 #[test]
 fn one_poison_record_fails_alone() {
     for poison in [0, 1, 250, 499] {
@@ -311,6 +315,7 @@ fn an_outage_costs_a_request_a_second_and_its_end_is_noticed_within_two() {
     assert_eq!(world.stats().requests_in_flight_allowed, 16);
 }
 
+// S-17
 #[test]
 fn a_retry_does_not_overtake_what_was_pushed_before_it() {
     let mut world = World::new(Config::builder().in_flight_requests_max(1).build().unwrap(), 1);

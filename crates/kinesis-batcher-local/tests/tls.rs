@@ -100,6 +100,7 @@ fn put_over_http2(
     })
 }
 
+// S-39
 #[test]
 fn what_comes_through_tls_reaches_the_server_and_its_reply_the_client() {
     let kinesis = HostileKinesis::start(HostileOptions::default()).unwrap();

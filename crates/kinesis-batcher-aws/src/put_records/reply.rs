@@ -71,7 +71,7 @@ fn read_entry<'a>(scanner: &mut impl Scan<'a>) -> Result<Entry<Cow<'a, str>>, Ma
 /// A bit less than the entry of a stored record takes: `{"SequenceNumber":"","ShardId":""}` with 56 and 20 characters, and
 /// about as much in CBOR.
 const ENTRY_BYTES: usize = 100;
-/// Records in a request (API reference of PutRecords, 2026). A reply with more is wrong, but can be read.
+/// Records in a request (S-01). A reply with more is wrong, but can be read.
 const ENTRIES_MAX: usize = 500;
 
 #[cfg(test)]

@@ -83,8 +83,8 @@ impl<T> Batcher<T> {
     }
 
     fn carriage(&self, record: &Record) -> Result<Carriage, PushErrorReason> {
-        // Consumers drop an aggregate of which a record lies outside its shard, so where shards are not known, or the
-        // service distributes records itself, no two records can be said to share one.
+        // Consumers drop an aggregate of which a record lies outside its shard (S-25, S-28), so where shards are not
+        // known, or the service distributes records itself, no two records can be said to share one.
         if !self.config.aggregation() || self.map.shards().is_empty() {
             return Ok(Carriage::Alone);
         }

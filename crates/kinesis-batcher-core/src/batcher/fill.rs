@@ -52,8 +52,10 @@ impl<T> Batcher<T> {
         self.histograms.request_entries.record(request.entries.len() as u64);
         self.histograms.request_bytes.record(request.bytes as u64);
         self.stats.records_in_flight += request.user_records;
+        // Suspects go as they were grouped, though requests may have to be smaller since.
+        let bytes_max = if any_suspect { self.config.request_bytes_max() } else { self.request_bytes_max };
         debug_assert!(
-            request.bytes <= self.request_bytes_max || request.entries.len() == 1,
+            request.bytes <= bytes_max || request.entries.len() == 1,
             "I2: only a single record may be larger than a request"
         );
         Some(request)

@@ -1,7 +1,7 @@
 //! Aggregates that were stored by a shard other than predicted.
 //!
 //! Consumers built on the KCL drop an aggregate if it holds a user record whose hash key lies outside the range of the
-//! shard that it was read from. One that was routed by its first record to a new child shard, while its others belong
+//! shard that it was read from (S-28). One that was routed by its first record to a new child shard, while its others belong
 //! to the sibling, is stored and yet lost. Whether that is so shows only in a map that knows the child; until then the
 //! aggregate is kept. If no map shows it, because the child itself was split or merged since, it is sent again.
 
@@ -209,5 +209,5 @@ const MAP_AWAITED_MAX: Duration = Duration::from_secs(30);
 /// How often an aggregate is sent again as one, before its records go by themselves.
 const MISPLACEMENTS_MAX: u8 = 3;
 /// So many misrouted Kinesis records are no reshard that the next listing will show: the service may have begun to
-/// distribute records itself. The KPL asks again after a run of them, too (docs/SERVICE.md).
+/// distribute records itself. Only DescribeStreamSummary shows it (S-24, S-26).
 const MISROUTED_RUN: u64 = 10;

@@ -1,7 +1,7 @@
 //! Order by partition key: who waits for whom.
 //!
-//! A record that failed does not stop later ones of the same request, and requests overtake each other. So two records
-//! of a key are never on their way at once, unless inside one aggregate.
+//! A record that failed does not stop later ones of the same request (S-17), and requests overtake each other. So two
+//! records of a key are never on their way at once, unless inside one aggregate.
 //!
 //! Without aggregation the key is the unit: one record of it is ahead, and the others are parked behind. With it, an
 //! aggregate mixes many keys, and the lane is the unit: nothing of it is taken while something of it is in flight, or

@@ -1,4 +1,5 @@
-//! Taking in a map of the stream, and noticing that it no longer holds.
+//! Taking in a map of the stream, and noticing that it no longer holds: shards split and merge at any time (S-19), and
+//! their ids may begin anew (S-21).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -190,7 +191,7 @@ impl<T> Batcher<T> {
         self.divide_within(entry, 0, chosen)
     }
 
-    /// As [`divide`](Self::divide), each part as large as the whole may be: aggregates may be smaller since it was made.
+    /// As [`divide`](Self::divide), but a part may be as large as the whole: new aggregates may have to be smaller.
     pub(super) fn divide_as_large(
         &self,
         entry: Entry<T>,

@@ -207,7 +207,7 @@ impl<T> Batcher<T> {
         self.gate.answered(self.now, sent_at);
         self.last_error = None;
         if self.hold.take().is_some() {
-            // The stream may have been created again meanwhile, with other shards.
+            // The stream may have been created again meanwhile, with other shards (S-21, S-22).
             self.ask_for_a_map();
         }
     }
@@ -230,7 +230,7 @@ impl<T> Batcher<T> {
             }
     }
 
-    /// The request as a whole came to nothing.
+    /// The request as a whole came to nothing. Whether it was stored may be unknown (S-23).
     fn settle_failed(&mut self, request: Request<T>, error: &RequestError) {
         let fails_fast = self.fails_fast(error, request.sent_at);
         let counter = match error.class() {

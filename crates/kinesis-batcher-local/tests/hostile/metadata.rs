@@ -124,6 +124,7 @@ fn list_shards_can_be_denied_while_the_description_is_not() {
     assert_eq!(client.shards("hostile").unwrap().len(), 4, "the standing fault was replaced");
 }
 
+// S-11
 #[test]
 fn metadata_calls_suffer_transport_faults_too() {
     let (kinesis, client) = start_default();

@@ -11,7 +11,7 @@ use super::options::ServiceOptions;
 ///
 /// A record above 1 MiB draws its first mebibyte from the shard's ordinary bucket and the rest from a third one, which
 /// holds 10 MiB and refills at the shard's rate. The service says only that such a record depletes a tank that refills
-/// at once while smaller records go on (developer guide, "Handle large records"); it publishes no figures.
+/// at once while smaller records go on (S-09); it publishes no figures.
 #[derive(Clone, Debug)]
 pub(super) struct ShardMeter {
     records: Bucket,
@@ -108,6 +108,7 @@ mod tests {
         (0..records).filter(|_| meter.admit(now, bytes)).count()
     }
 
+    // S-08, one of the possibilities
     #[test]
     fn a_full_bucket_holds_the_burst_and_refills_at_the_rate() {
         let mut meter = meter(Duration::from_millis(200));
@@ -132,6 +133,7 @@ mod tests {
         assert!(meter.admit(Timestamp::from_millis(501), 1));
     }
 
+    // S-09
     #[test]
     fn the_largest_records_come_from_a_tank_of_their_own() {
         let mut meter = meter(Duration::from_secs(1));

@@ -24,11 +24,12 @@ pub struct ServiceOptions {
     /// How much of each limit may go at once, in time's worth: 1 ms to 1 h. One second unless set: "the service lets
     /// short bursts through" is all that is published.
     pub burst: Duration,
-    /// Records a second into one shard: 1 or more. Source of the default: developer guide, "Quotas and limits".
+    /// Records a second into one shard: 1 or more. Default: S-06.
     pub records_per_second_per_shard: u32,
-    /// Bytes of data and partition keys a second into one shard: 1 or more. Source as above.
+    /// Bytes of data and partition keys a second into one shard: 1 or more. Default:
+    /// S-07.
     pub bytes_per_second_per_shard: u32,
-    /// Bytes of data and partition key in one record, at most: 1 MiB to 10 MiB. Source: `MaxRecordSizeInKiB`.
+    /// Bytes of data and partition key in one record, at most: 1 MiB to 10 MiB. S-03.
     pub record_bytes_max: usize,
     /// Bytes of data and partition keys in one call, at most: 1 or more. 10 MiB, as the service has it since late
     /// 2025; emulators stay at 5 MiB.
@@ -87,7 +88,7 @@ impl ServiceOptions {
 pub enum StreamMode {
     /// As its owner says.
     Provisioned,
-    /// Hot shards split by themselves, a while after they were found hot; the limits of each shard hold all the same.
+    /// S-12: hot shards split by themselves, a while after they were found hot; the limits of each shard hold all the same.
     OnDemand,
 }
 

@@ -159,6 +159,7 @@ fn a_stream_for_large_records_takes_them() {
     assert_eq!(kinesis.shard_map().record_bytes_max(), 10 << 20);
 }
 
+// S-24
 #[test]
 fn a_stream_that_distributes_by_itself_ignores_keys_and_uses_every_shard() {
     let options = ServiceOptions { distribution: Distribution::Auto, shards: 3, ..ServiceOptions::default() };
@@ -200,6 +201,7 @@ fn the_shard_count_goes_step_by_step_to_its_target() {
     assert_eq!(kinesis.set_shard_count(Timestamp::ZERO, 10_241), Err(ReshardError::TooMany));
 }
 
+// S-12
 #[test]
 fn a_hot_shard_of_an_on_demand_stream_splits_after_a_while_and_others_do_not() {
     let options = ServiceOptions { shards: 2, mode: StreamMode::OnDemand, ..ServiceOptions::default() };

@@ -17,7 +17,7 @@ pub(super) struct Lines {
 /// A record as JSON.
 #[derive(Serialize)]
 struct Line<'a> {
-    /// None where the stream spreads records by itself and the producer gave none.
+    /// None where the stream spreads records by itself and the producer gave none (S-27).
     partition_key: Option<&'a str>,
     /// Known of members of an aggregate alone: the service does not hand it out.
     explicit_hash_key: Option<&'a str>,

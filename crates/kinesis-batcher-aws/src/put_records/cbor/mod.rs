@@ -1,4 +1,5 @@
-//! `application/x-amz-cbor-1.1`: the same requests and replies as in JSON, in CBOR (RFC 8949), with data as it is.
+//! `application/x-amz-cbor-1.1`: the same requests and replies as in JSON, in CBOR (RFC 8949), with data as it is. Not
+//! every endpoint takes it (S-34).
 //!
 //! No document of the service describes it. AWS's SDKs for Java, 1 and 2, speak it to Kinesis unless told not to, and
 //! what is known is read off them (`aws-cbor-protocol` of aws-sdk-java-v2): the operation is in `X-Amz-Target` as ever, a
