@@ -1,4 +1,4 @@
-//! Storms and droughts: what is rare because it needs several things at once, at once.
+//! Storms, droughts and absences: what is rare because it needs several things at once, at once.
 
 use std::time::Duration;
 
@@ -9,11 +9,15 @@ use crate::latency::Latency;
 use crate::network::Network;
 use crate::options::Options;
 use crate::rng::Rng;
-use crate::service::ServiceFaults;
+use crate::service::{AccountFault, ServiceFaults};
 use crate::workload::{Keys, Rate};
 
 pub(super) fn options(rng: &mut Rng) -> Options {
-    if rng.one_in(4) { drought(rng) } else { storm(rng) }
+    match rng.below(12) {
+        0..=2 => drought(rng),
+        3 => absence(rng),
+        _ => storm(rng),
+    }
 }
 
 /// Aggregates, mostly, that live shortly, while shards split and merge one after the other and much fails. Half of them
@@ -68,6 +72,31 @@ fn drought(rng: &mut Rng) -> Options {
     let per_second = in_flight * per_request * 1_000 / round_trip_millis;
     options.workload.rate = Rate::Constant(per_second * rng.between(110, 300) / 100);
     options.workload.keys = Keys::Uniform { keys: rng.between(20, 100) as u32 };
+    options
+}
+
+/// The stream cannot be written to for minutes, with a full buffer, and comes back, perhaps to go away again.
+fn absence(rng: &mut Rng) -> Options {
+    let away = Duration::from_secs(rng.magnitude(20, 300));
+    let lifetime = rng.one_in(2).then(|| Duration::from_secs(rng.magnitude(5, 400)));
+    let config = Config::builder()
+        .aggregation(rng.one_in(2))
+        .buffer_records_max(rng.between(20, 200) as usize)
+        .linger(Duration::from_millis(rng.between(1, 200)))
+        .time_to_live(lifetime)
+        .ordering(if rng.one_in(4) { Ordering::PartitionKey } else { Ordering::None })
+        .build()
+        .expect("each range above is within the allowed");
+    let mut faults = Vec::new();
+    let mut from = Duration::from_secs(2);
+    for _ in 0..rng.between(1, 2) {
+        let what = FaultKind::Account(*rng.pick(&AccountFault::ALL));
+        faults.push(Fault::new(from, from + away, what));
+        from += away + Duration::from_millis(rng.magnitude(10, 20_000));
+    }
+    let mut options = Options::default().config(config).duration(from).faults(Faults::Plan(faults));
+    options.workload.rate = Rate::Constant(rng.magnitude(200, 2_000) / away.as_secs().max(1) + 1);
+    options.workload.waiting_max = rng.magnitude(1, 50) as u32;
     options
 }
 

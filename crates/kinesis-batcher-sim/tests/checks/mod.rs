@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
 use kinesis_batcher_sim::{
-    Distribution, Ending, Fault, FaultKind, Faults, KeyText, Keys, Latency, Network, Options, OutageKind,
-    Permits, Rate, ServiceFaults, ServiceOptions, Sizes, Spacing, StreamMode, Workload, run,
+    AccountFault, Distribution, Ending, Fault, FaultKind, Faults, KeyText, Keys, Latency, Network, Options,
+    OutageKind, Permits, Rate, ServiceFaults, ServiceOptions, Sizes, Spacing, StreamMode, Workload, run,
 };
 use told::Told;
 
@@ -175,6 +175,9 @@ fn fault_kind(told: &mut Told<'_>, options: &Options) -> FaultKind {
     let producer = told.below(options.producers as usize) as u32;
     let by_shard = options.service.distribution == Distribution::UserPartitionKey
         && options.service.permits == Permits::ListShards;
+    if let Some(kind) = kind.checked_sub(OTHER_KINDS) {
+        return other_fault_kind(told, kind);
+    }
     match kind % 27 {
         0 => FaultKind::Split,
         1 => FaultKind::Merge,
@@ -212,6 +215,18 @@ fn fault_kind(told: &mut Told<'_>, options: &Options) -> FaultKind {
     }
 }
 
+/// What says nothing about a record, and the distribution.
+fn other_fault_kind(told: &mut Told<'_>, kind: u8) -> FaultKind {
+    match kind % 8 {
+        0..=2 => FaultKind::Account(told.one_of(&AccountFault::ALL)),
+        3 => FaultKind::BodyTooLarge(told.one_of(&[10_000, 1_000, 100_000])),
+        4 => FaultKind::ClockSkewed,
+        5 => FaultKind::KeysRotated { reload: Duration::from_millis(told.one_of(&[1, 100, 2_000])) },
+        6 => FaultKind::Distribution(Distribution::Auto),
+        _ => FaultKind::Distribution(Distribution::UserPartitionKey),
+    }
+}
+
 fn service_faults(told: &mut Told<'_>, often: u32) -> ServiceFaults {
     let mut faults = ServiceFaults::default();
     let kinds = [
@@ -235,6 +250,8 @@ fn service_faults(told: &mut Told<'_>, often: u32) -> ServiceFaults {
     faults
 }
 
+/// Kinds from here on are of another list, so that those of the corpus stay what they were.
+const OTHER_KINDS: u8 = 216;
 /// A run then takes a few milliseconds.
 const FAULTS_MAX: usize = 16;
 /// Of the end of a run that broke a promise.
