@@ -86,7 +86,7 @@ impl Head {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(all(feature = "fast", feature = "tls"))]
 impl Head {
     /// The same from a request that came by HTTP/2.
     pub(crate) fn of_http2(headers: &hyper::HeaderMap) -> Self {
