@@ -49,11 +49,12 @@ impl Dialer {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.enforce_http(false);
+        let roots = Arc::new(roots);
         let config = |alpn| {
             let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
                 .with_safe_default_protocol_versions()
                 .expect("ring has cipher suites for the versions that rustls calls safe")
-                .with_root_certificates(roots.clone())
+                .with_root_certificates(Arc::clone(&roots))
                 .with_no_client_auth();
             config.alpn_protocols = alpn;
             TlsConnector::from(Arc::new(config))
