@@ -78,8 +78,9 @@ mod sleep;
 pub use http::connectivity;
 #[doc(no_inline)]
 pub use kinesis_batcher_aws::{
-    AwsOptions, AwsTransport, ConnectError, Connectivity, Credentials, ProvideCredentials, Region, SdkConfig,
-    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, StreamMode, Wire,
+    AwsOptions, AwsTransport, CaBundle, ConnectError, ConnectOptions, Connectivity, Credentials,
+    ProvideCredentials, RecordDistribution, Region, SdkConfig, SharedCredentialsProvider, StreamDescription,
+    StreamId, StreamIdError, StreamMode, Wire,
 };
 #[doc(no_inline)]
 pub use kinesis_batcher_driver::{

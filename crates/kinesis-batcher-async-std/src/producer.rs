@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kinesis_batcher_aws::{
-    AwsOptions, AwsTransport, ConnectError, ProvideCredentials, SdkConfig, SharedCredentialsProvider,
-    StreamId, Wire,
+    AwsOptions, AwsTransport, ConnectError, ConnectOptions, ProvideCredentials, RecordDistribution,
+    SdkConfig, SharedCredentialsProvider, StreamId, StreamIdError, Wire,
 };
-use kinesis_batcher_driver::{Completion, Config, DeliveryError};
+use kinesis_batcher_driver::{Completion, Config, DeliveryError, ShardMap};
 
 use crate::http::connectivity;
 use crate::runtime::AsyncIoRuntime;
@@ -52,6 +52,7 @@ impl Producer {
             sdk_config: None,
             runtime: AsyncIoRuntime::global(),
             wire: Wire::default(),
+            options: ConnectOptions::default(),
             producer: kinesis_batcher_driver::Producer::builder(),
         }
     }
@@ -100,6 +101,7 @@ pub struct ProducerBuilder {
     sdk_config: Option<SdkConfig>,
     runtime: AsyncIoRuntime,
     wire: Wire,
+    options: ConnectOptions,
     producer: kinesis_batcher_driver::ProducerBuilder,
 }
 
@@ -112,6 +114,7 @@ impl ProducerBuilder {
 
     /// Batching, limits, buffer and retries.
     pub fn config(mut self, config: Config) -> Self {
+        self.options = self.options.aggregation(config.aggregation());
         self.producer = self.producer.config(config);
         self
     }
@@ -154,6 +157,21 @@ impl ProducerBuilder {
         self
     }
 
+    /// How long connecting may take; 30 s unless set. Within it, throttled calls, outages of the service and a stream
+    /// that is being created are waited for, with jitter. Anything else that is wrong is an error at once.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.timeout(timeout);
+        self
+    }
+
+    /// The stream's record distribution, for credentials that may not call DescribeStreamSummary. The service's own
+    /// word wins where it is known. With [aggregation](kinesis_batcher_driver::ConfigBuilder::aggregation), one of them
+    /// is needed.
+    pub fn record_distribution(mut self, distribution: impl Into<Option<RecordDistribution>>) -> Self {
+        self.options = self.options.record_distribution(distribution);
+        self
+    }
+
     /// How long one PutRecords request may take; 30 s unless set. Then its records are sent again, marked as possible
     /// duplicates.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -186,22 +204,42 @@ impl ProducerBuilder {
     ///
     /// # Errors
     /// [`ConnectError`]: no such stream, no permission, no credentials, no network, … in one line that says what to do.
+    /// Throttling and outages are errors only when the [time-out](Self::connect_timeout) is over.
     pub async fn connect(self) -> Result<Producer, ConnectError> {
-        let stream: StreamId = self
-            .stream
-            .parse()
-            .map_err(|error: kinesis_batcher_aws::StreamIdError| ConnectError::Invalid(error.to_string()))?;
-        let config = match self.sdk_config {
-            Some(config) => complete(&config),
-            None => self.aws.load(&stream, connectivity()).await,
-        };
-        let (transport, description) = AwsTransport::connect(&config, stream).await?;
-        let inner = self.producer.start(
-            Arc::new(self.runtime),
-            Arc::new(transport.with_wire(self.wire)),
-            description.shards,
-        );
+        let (config, stream) = self.settled().await?;
+        let (transport, description) = AwsTransport::connect(&config, stream, self.options).await?;
+        let transport = Arc::new(transport.with_wire(self.wire));
+        let inner = self.producer.start(Arc::new(self.runtime), transport, description.shards);
         Ok(Producer { inner })
+    }
+
+    /// Starts a producer without a call to the service. May be awaited on any executor.
+    ///
+    /// For a service that must come up while its stream, its credentials or its network are not there yet. Records are
+    /// buffered, and sent once the stream has been described; [`hold`](kinesis_batcher_driver::Producer::hold) and the
+    /// log say why it has not been. Only settings are errors, the service is not asked. Without a region in the settings
+    /// or the stream's ARN, the instance metadata service is asked for it, for two seconds at most.
+    ///
+    /// # Errors
+    /// [`ConnectError::Setting`], [`ConnectError::NoSuchProfile`], [`ConnectError::NoRegion`],
+    /// [`ConnectError::WrongRegion`] and [`ConnectError::Invalid`].
+    pub async fn connect_lazy(self) -> Result<Producer, ConnectError> {
+        let (config, stream) = self.settled().await?;
+        let transport = AwsTransport::new(&config, stream)?.with_options(self.options);
+        let transport = Arc::new(transport.with_wire(self.wire));
+        let inner = self.producer.start(Arc::new(self.runtime), transport, ShardMap::unknown());
+        Ok(Producer { inner })
+    }
+
+    /// The config of the SDK, and the stream.
+    async fn settled(&self) -> Result<(SdkConfig, StreamId), ConnectError> {
+        let stream: StreamId =
+            self.stream.parse().map_err(|error: StreamIdError| ConnectError::Invalid(error.to_string()))?;
+        let config = match &self.sdk_config {
+            Some(config) => complete(config),
+            None => self.aws.load(&stream, connectivity()).await?,
+        };
+        Ok((config, stream))
     }
 }
 

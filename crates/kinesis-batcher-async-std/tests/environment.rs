@@ -11,7 +11,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::Proxy;
-use kinesis_batcher_async_std::{ConnectError, Credentials, Producer, Record};
+use kinesis_batcher_async_std::{
+    AwsOptions, AwsTransport, ConnectError, Credentials, Producer, Record, SharedCredentialsProvider,
+    StreamId, connectivity,
+};
 use kinesis_batcher_local::hostile::{HostileKinesis, HostileOptions};
 use kinesis_batcher_local::tls::{TestAuthority, TlsFront};
 
@@ -20,6 +23,7 @@ fn main() {
         None => parent(),
         Some("without a region") => nowhere(None),
         Some("without credentials" | "with a process") => nowhere(Some("eu-west-1")),
+        Some(roots_later) if roots_later.starts_with("roots later ") => find_roots_later(&roots_later[12..]),
         Some(url) => send(url),
     }
 }
@@ -32,6 +36,10 @@ fn parent() {
     no_proxy_is_gone_through_where_none_is_wanted();
     a_proxy_that_refuses_is_named_with_its_status();
     without_root_certificates_the_message_says_so();
+    root_certificates_that_come_later_are_found();
+    the_ca_bundle_of_the_environment_or_the_profile_is_trusted();
+    a_proxy_that_is_dead_is_named();
+    a_proxy_that_is_no_url_is_refused_by_name();
 }
 
 fn a_machine_without_anything_is_told_what_it_lacks() {
@@ -53,7 +61,7 @@ fn a_profile_whose_credentials_come_from_a_process_says_what_is_missing() {
     // Built together with crates that let the SDK run processes on tokio, it tries to, and finds no tokio.
     if !said.contains("there is no reactor running") {
         assert!(output.status.success(), "{said}");
-        assert!(said.contains("credentials-process"), "{said}");
+        assert!(said.contains("credential_process"), "{said}");
     }
     println!("test a_profile_whose_credentials_come_from_a_process_says_what_is_missing ... ok");
 }
@@ -107,6 +115,73 @@ fn without_root_certificates_the_message_says_so() {
         "{said}"
     );
     println!("test without_root_certificates_the_message_says_so ... ok");
+}
+
+/// One client, which looks for certificates with each handshake until there are some.
+fn root_certificates_that_come_later_are_found() {
+    let world = World::start();
+    let roots = empty_home().join("later.pem");
+    std::fs::write(&roots, "").unwrap();
+    let coming = empty_home().join("coming.pem");
+    std::fs::write(&coming, world.authority.pem()).unwrap();
+    let mut child = child(&format!("roots later {}", world.front.endpoint_url()));
+    let output = child.env("SSL_CERT_FILE", &roots).env("COMING", &coming).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    println!("test root_certificates_that_come_later_are_found ... ok");
+}
+
+fn find_roots_later(url: &str) {
+    let credentials = Credentials::new("access", "secret", None, None, "test");
+    let options = AwsOptions {
+        region: Some("us-east-1".into()),
+        endpoint_url: Some(url.into()),
+        credentials: Some(SharedCredentialsProvider::new(credentials)),
+        ..AwsOptions::default()
+    };
+    let stream: StreamId = "hostile".parse().unwrap();
+    smol::block_on(async {
+        let config = options.load(&stream, connectivity()).await.unwrap();
+        let transport = AwsTransport::new(&config, stream).unwrap();
+        let error = transport.describe_stream().await.unwrap_err().to_string();
+        assert!(error.contains("no root certificates"), "{error}");
+        std::fs::copy(std::env::var_os("COMING").unwrap(), std::env::var_os("SSL_CERT_FILE").unwrap())
+            .unwrap();
+        transport.describe_stream().await.unwrap();
+    });
+}
+
+fn the_ca_bundle_of_the_environment_or_the_profile_is_trusted() {
+    let world = World::start();
+    let bundle = empty_home().join("bundle.pem");
+    std::fs::write(&bundle, world.authority.pem()).unwrap();
+    let nothing = empty_home().join("nothing.pem");
+    std::fs::write(&nothing, "").unwrap();
+    let nothing = nothing.to_str().unwrap();
+    let bundle = bundle.to_str().unwrap();
+    assert_eq!(world.send(&[("SSL_CERT_FILE", nothing), ("AWS_CA_BUNDLE", bundle)]), Ok(()));
+    let config = empty_home().join("config-with-bundle");
+    std::fs::write(&config, format!("[default]\nca_bundle = {bundle}\n")).unwrap();
+    let config = config.to_str().unwrap();
+    assert_eq!(world.send(&[("SSL_CERT_FILE", nothing), ("AWS_CONFIG_FILE", config)]), Ok(()));
+    let said = world.send(&[("AWS_CA_BUNDLE", "/nonexistent/bundle.pem")]).unwrap_err();
+    assert!(said.contains("/nonexistent/bundle.pem") && said.contains("AWS_CA_BUNDLE"), "{said}");
+    println!("test the_ca_bundle_of_the_environment_or_the_profile_is_trusted ... ok");
+}
+
+fn a_proxy_that_is_dead_is_named() {
+    let world = World::start();
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let said = world.send(&[("HTTPS_PROXY", &format!("http://user:sesame@{dead}"))]).unwrap_err();
+    assert!(said.contains(&format!("proxy {dead}")) && !said.contains("sesame"), "{said}");
+    println!("test a_proxy_that_is_dead_is_named ... ok");
+}
+
+fn a_proxy_that_is_no_url_is_refused_by_name() {
+    let world = World::start();
+    let said = world.send(&[("HTTPS_PROXY", "http://[")]).unwrap_err();
+    assert!(said.contains("HTTPS_PROXY is no URL of a proxy"), "{said}");
+    assert_eq!(world.send(&[("HTTPS_PROXY", "http://["), ("NO_PROXY", "localhost")]), Ok(()));
+    println!("test a_proxy_that_is_no_url_is_refused_by_name ... ok");
 }
 
 /// A Kinesis behind TLS.

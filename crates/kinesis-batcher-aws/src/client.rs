@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::config::{Builder, Config, IdentityCache, Region, StalledStreamProtectionConfig};
 use kinesis_batcher_driver::ServiceError;
 
-use crate::clock::{Measure, RetryWithCorrectedClock, ServiceClock};
+use crate::clock::{Measure, ServiceClock};
 use crate::put_records::{Acceptance, Template};
 
 /// A client whose credentials can be forgotten.
@@ -178,14 +177,6 @@ impl fmt::Debug for RenewableClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RenewableClient(..)")
     }
-}
-
-/// Settings for the calls that describe the stream: few, cheap, and safe to repeat.
-pub(crate) fn describe_overrides() -> Builder {
-    let retries =
-        RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100));
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(10)).build();
-    Builder::new().retry_config(retries).timeout_config(timeouts).retry_classifier(RetryWithCorrectedClock)
 }
 
 fn identity_cache() -> aws_sdk_kinesis::config::SharedIdentityCache {

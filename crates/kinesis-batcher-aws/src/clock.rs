@@ -7,17 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextMut, InterceptorContext,
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::retries::classifiers::{
-    ClassifyRetry, RetryAction, RetryClassifierPriority,
-};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use aws_smithy_types::date_time::{DateTime, Format};
-use aws_smithy_types::retry::ErrorKind;
 
 use crate::put_records::Refusal;
 
@@ -160,43 +156,16 @@ impl Intercept for Measure {
         Ok(())
     }
 
-    fn modify_before_attempt_completion(
+    fn read_after_attempt(
         &self,
-        context: &mut FinalizerInterceptorContextMut<'_>,
+        context: &FinalizerInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let (Some(signing), Some(reply)) = (config.load::<Signing>(), context.response_mut())
-            && self.0.measure(*signing, reply)
-        {
-            reply.add_extension(SignAgain);
+        if let (Some(signing), Some(reply)) = (config.load::<Signing>(), context.response()) {
+            self.0.measure(*signing, reply);
         }
         Ok(())
-    }
-}
-
-/// On a reply to a request that was refused for its time, once the clock has been corrected.
-#[derive(Clone, Copy, Debug)]
-struct SignAgain;
-
-/// Lets the SDK repeat such a request, where it repeats any.
-#[derive(Debug)]
-pub(crate) struct RetryWithCorrectedClock;
-
-impl ClassifyRetry for RetryWithCorrectedClock {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.response().and_then(|reply| reply.extension::<SignAgain>()) {
-            Some(SignAgain) => RetryAction::retryable_error(ErrorKind::ServerError),
-            None => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "RetryWithCorrectedClock"
-    }
-
-    fn priority(&self) -> RetryClassifierPriority {
-        RetryClassifierPriority::run_after(RetryClassifierPriority::http_status_code_classifier())
     }
 }
 

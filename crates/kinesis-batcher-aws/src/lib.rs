@@ -14,7 +14,10 @@
 //!
 //! `kinesis:PutRecords`, and at least one of `kinesis:ListShards` (the limit of each shard is kept) and
 //! `kinesis:DescribeStreamSummary` (the record size limit and the record distribution are known). With the second alone,
-//! only the number of shards is known and limits are kept for the stream as a whole.
+//! only the number of shards is known and limits are kept for the stream as a whole. Aggregation needs the second, or a
+//! [record distribution](ConnectOptions::record_distribution) that is stated by hand (docs/SERVICE.md, S-24 and S-25).
+//!
+//! `docs/AWS_SETTINGS.md` lists the variables and profile entries that are heeded, and the hosts that are called.
 //!
 //! # What an error means
 //!
@@ -37,7 +40,9 @@ mod connect_error;
 mod credentials;
 mod describe;
 mod error_chain;
+mod proxy;
 mod put_records;
+mod settings;
 mod stream_id;
 mod transport;
 mod wire;
@@ -48,10 +53,11 @@ pub use aws_config::{Region, SdkConfig};
 pub use aws_credential_types::Credentials;
 #[doc(no_inline)]
 pub use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-pub use config::{AwsOptions, Connectivity};
+pub use config::{AwsOptions, CaBundle, Connectivity};
 pub use connect_error::ConnectError;
-pub use describe::{StreamDescription, StreamMode};
+pub use describe::{ConnectOptions, RecordDistribution, StreamDescription, StreamMode};
 pub use error_chain::NotConnected;
+pub use proxy::check_https_proxy;
 pub use stream_id::{StreamId, StreamIdError};
 pub use transport::AwsTransport;
 pub use wire::Wire;

@@ -1,7 +1,6 @@
 //! One stream, over the AWS SDK.
 
 use std::fmt;
-use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
@@ -12,7 +11,7 @@ use kinesis_batcher_driver::{
 
 use crate::client::RenewableClient;
 use crate::connect_error::{ConnectError, Target};
-use crate::describe::{Describer, StreamDescription};
+use crate::describe::{ConnectOptions, Describer, Memory, StreamDescription};
 use crate::put_records::{REFUSED_GAP, put_records};
 use crate::stream_id::StreamId;
 use crate::wire::Wire;
@@ -28,6 +27,8 @@ pub struct AwsTransport {
     target: Target,
     sleep: SharedAsyncSleep,
     wire: Wire,
+    options: ConnectOptions,
+    memory: Memory,
 }
 
 impl AwsTransport {
@@ -47,21 +48,31 @@ impl AwsTransport {
         config.time_source().ok_or_else(|| lacks("time source"))?;
         let region = region(config, &stream)?;
         let target = Target { endpoint: endpoint(config, &region), region: region.to_string(), stream };
-        Ok(Self { client: RenewableClient::new(config, Some(region)), target, sleep, wire: Wire::default() })
+        Ok(Self {
+            client: RenewableClient::new(config, Some(region)),
+            target,
+            sleep,
+            wire: Wire::default(),
+            options: ConnectOptions::default(),
+            memory: Memory::default(),
+        })
     }
 
-    /// A transport to a stream that is there, and what the service says of it.
+    /// A transport to a stream that is there, and the stream's description.
     ///
-    /// A stream that is being created is waited for, up to 30 s.
+    /// Throttled calls, outages and a stream that is being created are waited for, within the
+    /// [time-out](ConnectOptions::timeout). If ListShards answers and DescribeStreamSummary does not, the stream's
+    /// record size limit and its mode are learnt with the next description.
     ///
     /// # Errors
     /// [`ConnectError`]: each says in one line what is wrong and what to do.
     pub async fn connect(
         config: &SdkConfig,
         stream: StreamId,
+        options: ConnectOptions,
     ) -> Result<(Self, StreamDescription), ConnectError> {
-        let transport = Self::new(config, stream)?;
-        let description = transport.describer().describe(CREATION_PATIENCE).await?;
+        let transport = Self::new(config, stream)?.with_options(options);
+        let description = transport.describer().connect().await?;
         Ok((transport, description))
     }
 
@@ -71,11 +82,18 @@ impl AwsTransport {
     /// [`ConnectError`]
     pub async fn describe_stream(&self) -> Result<StreamDescription, ConnectError> {
         let renewals = self.client.renewals();
-        let result = self.describer().describe(Duration::ZERO).await;
+        let result = self.describer().refresh().await;
         if let Err(ConnectError::CredentialsRefused { error }) = &result {
             self.client.forget_credentials(renewals, REFUSED_GAP, error);
         }
         result
+    }
+
+    /// Describes the stream with these options; for a transport that was not made by [`connect`](Self::connect).
+    #[must_use]
+    pub fn with_options(mut self, options: ConnectOptions) -> Self {
+        self.options = options;
+        self
     }
 
     /// Writes requests and reads replies this way.
@@ -98,7 +116,13 @@ impl AwsTransport {
     }
 
     fn describer(&self) -> Describer<'_> {
-        Describer { client: self.client.get(), target: &self.target, sleep: &self.sleep }
+        Describer {
+            client: self.client.get(),
+            target: &self.target,
+            sleep: &self.sleep,
+            options: &self.options,
+            memory: &self.memory,
+        }
     }
 }
 
@@ -153,9 +177,6 @@ fn endpoint_url(config: &SdkConfig) -> Option<String> {
         config.service_config().filter(|_| !is_programmatic).and_then(|service| service.load_config(key));
     specific.or_else(|| config.endpoint_url().map(str::to_owned))
 }
-
-/// A stream is created in ten to thirty seconds.
-const CREATION_PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

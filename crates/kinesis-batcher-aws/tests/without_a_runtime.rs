@@ -14,8 +14,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use futures::executor::block_on;
 use kinesis_batcher_aws::{
-    AwsTransport, ConnectError, Credentials, Region, SdkConfig, SharedCredentialsProvider, StreamDescription,
-    StreamMode, Wire,
+    AwsTransport, ConnectError, ConnectOptions, Credentials, RecordDistribution, Region, SdkConfig,
+    SharedCredentialsProvider, StreamDescription, StreamMode, Wire,
 };
 use kinesis_batcher_driver::{PutRecords, Record, RecordOutcome, Transport};
 
@@ -53,7 +53,14 @@ impl Service {
     }
 
     fn connect(&self) -> Result<(AwsTransport, StreamDescription), ConnectError> {
-        block_on(AwsTransport::connect(&self.config(), "clicks".parse().unwrap()))
+        self.connect_with(ConnectOptions::default())
+    }
+
+    fn connect_with(
+        &self,
+        options: ConnectOptions,
+    ) -> Result<(AwsTransport, StreamDescription), ConnectError> {
+        block_on(AwsTransport::connect(&self.config(), "clicks".parse().unwrap(), options))
     }
 }
 
@@ -66,19 +73,24 @@ impl HttpConnector for Service {
         let answers = answers.get_mut(&*operation).unwrap_or_else(|| panic!("{operation} was not expected"));
         let answer = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() };
         self.calls.lock().unwrap().push((operation, body));
-        let status = if answer.contains("__type") { 400 } else { 200 };
+        let status = match &*answer {
+            "" => 503,
+            answer if answer.contains("__type") => 400,
+            _ => 200,
+        };
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(answer))))
     }
 }
 
-/// Time passes at once, and is counted. The long sleeps are the SDK's time-outs, which do not come to pass.
+/// Time passes at once, and is counted when it is waited for. The long sleeps are the SDK's time-outs, which do not come
+/// to pass; the short ones among them are dropped before they are waited for.
 impl AsyncSleep for Service {
     fn sleep(&self, duration: Duration) -> Sleep {
         if duration > Duration::from_secs(5) {
             return Sleep::new(std::future::pending());
         }
-        *self.slept.lock().unwrap() += duration;
-        Sleep::new(std::future::ready(()))
+        let slept = Arc::clone(&self.slept);
+        Sleep::new(async move { *slept.lock().unwrap() += duration })
     }
 }
 
@@ -102,6 +114,113 @@ fn shards(gap: u128) -> String {
 }
 
 const DENIED: &str = r#"{"__type":"AccessDeniedException","Message":"User is not authorized"}"#;
+const THROTTLED: &str = r#"{"__type":"LimitExceededException","Message":"Rate exceeded"}"#;
+/// The page of a proxy with status 503.
+const OUT_OF_ORDER: &str = "";
+const AUTO: &str = r#","RecordDistributionStrategy":"AUTO""#;
+
+fn aggregating() -> ConnectOptions {
+    ConnectOptions::default().aggregation(true)
+}
+
+#[test]
+fn aggregation_is_refused_where_the_distribution_is_unknown_and_the_remedies_are_named() {
+    let service = Service::default().answer("DescribeStreamSummary", DENIED).answer("ListShards", shards(0));
+    let error = service.connect_with(aggregating()).unwrap_err();
+    assert!(matches!(error, ConnectError::UnknownDistribution { .. }), "{error}");
+    for part in ["kinesis:DescribeStreamSummary", "record_distribution", "--record-distribution", "clicks"] {
+        assert!(error.to_string().contains(part), "{part}: {error}");
+    }
+    assert!(service.connect().is_ok(), "without aggregation it does not matter");
+}
+
+#[test]
+fn a_distribution_that_is_stated_by_hand_is_used_where_the_summary_is_denied() {
+    let service = Service::default().answer("DescribeStreamSummary", DENIED).answer("ListShards", shards(0));
+    let stated = |distribution| service.connect_with(aggregating().record_distribution(distribution));
+    let (_, by_key) = stated(RecordDistribution::PartitionKey).unwrap();
+    assert_eq!((by_key.shards.is_auto(), by_key.shards.shards().len()), (false, 2));
+    let (_, auto) = stated(RecordDistribution::Auto).unwrap();
+    assert_eq!((auto.shards.is_auto(), auto.shards.open_shards()), (true, 2));
+}
+
+#[test]
+fn the_services_word_on_the_distribution_beats_the_users() {
+    let service = Service::default().answer("DescribeStreamSummary", summary("ACTIVE", AUTO));
+    let stated = aggregating().record_distribution(RecordDistribution::PartitionKey);
+    assert!(service.connect_with(stated).unwrap().1.shards.is_auto());
+}
+
+#[test]
+fn a_summary_that_is_denied_later_leaves_distribution_and_record_limit_as_they_were() {
+    let more = format!(r#"{AUTO},"MaxRecordSizeInKiB":4096"#);
+    let service = Service::default()
+        .answer("DescribeStreamSummary", summary("ACTIVE", &more))
+        .answer("DescribeStreamSummary", DENIED)
+        .answer("ListShards", shards(0));
+    let (transport, _) = service.connect_with(aggregating()).unwrap();
+    for _ in 0..3 {
+        let later = block_on(transport.describe_stream()).unwrap().shards;
+        assert!(later.is_auto());
+        assert_eq!(later.record_bytes_max(), 4 << 20);
+    }
+}
+
+#[test]
+fn a_throttled_summary_is_asked_for_until_it_comes_where_aggregation_needs_it() {
+    let mut service = Service::default();
+    for _ in 0..12 {
+        service = service.answer("DescribeStreamSummary", THROTTLED);
+    }
+    let service =
+        service.answer("DescribeStreamSummary", summary("ACTIVE", AUTO)).answer("ListShards", shards(0));
+    let connected = service.connect_with(aggregating().timeout(Duration::from_secs(3_600)));
+    assert!(connected.unwrap().1.shards.is_auto());
+    assert_eq!(service.calls_of("DescribeStreamSummary"), 13);
+}
+
+#[test]
+fn without_aggregation_the_list_of_shards_is_enough_to_start_and_the_summary_comes_later() {
+    for passing in [THROTTLED, OUT_OF_ORDER] {
+        let service = Service::default()
+            .answer("DescribeStreamSummary", passing)
+            .answer("DescribeStreamSummary", passing)
+            .answer("DescribeStreamSummary", passing)
+            .answer("DescribeStreamSummary", summary("ACTIVE", r#","MaxRecordSizeInKiB":4096"#))
+            .answer("ListShards", shards(0));
+        let (transport, description) = service.connect().unwrap();
+        assert_eq!(service.calls_of("DescribeStreamSummary"), 3);
+        assert_eq!((description.shards.shards().len(), description.mode), (2, None));
+        let later = block_on(transport.describe_stream()).unwrap();
+        assert_eq!(later.shards.record_bytes_max(), 4 << 20);
+    }
+}
+
+#[test]
+fn a_failure_that_does_not_pass_ends_with_the_time_out_and_names_the_last_cause() {
+    let service =
+        Service::default().answer("DescribeStreamSummary", THROTTLED).answer("ListShards", OUT_OF_ORDER);
+    let error = service.connect_with(ConnectOptions::default().timeout(Duration::from_secs(20))).unwrap_err();
+    assert!(
+        matches!(&error, ConnectError::TimedOut { error, .. } if matches!(**error, ConnectError::Unavailable { .. }))
+    );
+    let message = error.to_string();
+    for part in ["https://kinesis.eu-west-1.amazonaws.com", "503", "gave up after", "in 20 s"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(service.slept() <= Duration::from_secs(20), "{:?}", service.slept());
+    assert!(service.calls_of("ListShards") > 5, "it was patient");
+}
+
+#[test]
+fn a_stream_that_is_missing_or_denied_is_an_error_at_once() {
+    let missing = r#"{"__type":"ResourceNotFoundException","Message":"Stream clicks not found"}"#;
+    for refusal in [missing, r#"{"__type":"UnrecognizedClientException"}"#] {
+        let service = Service::default().answer("DescribeStreamSummary", refusal);
+        assert!(service.connect().is_err());
+        assert_eq!((service.calls_of("DescribeStreamSummary"), service.slept()), (1, Duration::ZERO));
+    }
+}
 
 #[test]
 fn a_stream_is_described_with_its_mode_and_its_record_limit() {

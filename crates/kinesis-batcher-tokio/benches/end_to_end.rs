@@ -162,5 +162,5 @@ async fn sdk_config(endpoint_url: String) -> SdkConfig {
         ..AwsOptions::default()
     };
     let stream = "fast".parse().expect("a stream's name");
-    options.load(&stream, connectivity()).await
+    options.load(&stream, connectivity()).await.expect("the options are sound")
 }

@@ -227,5 +227,6 @@ async fn sdk_config(endpoint_url: &str) -> SdkConfig {
         credentials: Some(SharedCredentialsProvider::new(credentials)),
         ..AwsOptions::default()
     };
-    options.load(&"fast".parse().expect("a stream's name"), connectivity()).await
+    let stream = "fast".parse().expect("a stream's name");
+    options.load(&stream, connectivity()).await.expect("the options are sound")
 }

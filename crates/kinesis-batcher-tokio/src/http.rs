@@ -1,7 +1,7 @@
 //! HTTP over tokio's sockets, for the SDK.
 
 use std::error::Error;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -16,16 +16,17 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use kinesis_batcher_aws::{Connectivity, NotConnected};
-use tokio_rustls::rustls::RootCertStore;
+use kinesis_batcher_aws::{CaBundle, Connectivity, NotConnected};
 
 use crate::HttpVersion;
 use crate::https::Https;
+use crate::proxies::Proxies;
+use crate::trust::roots;
 
 /// An HTTP client and timers on tokio, for [`AwsOptions::load`](crate::AwsOptions::load).
 ///
-/// HTTPS is rustls with the root certificates of the platform (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded), speaks
-/// HTTP/1.1, and goes through the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Plain HTTP, which emulators
+/// HTTPS is rustls with the certificates of the [`CaBundle`], else with the root certificates of the platform
+/// (`SSL_CERT_FILE` and `SSL_CERT_DIR` are heeded), speaks HTTP/1.1, and goes through the proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Plain HTTP, which emulators
 /// and the metadata services of instances and containers speak, never goes through a proxy.
 #[must_use]
 pub fn connectivity() -> Connectivity {
@@ -35,9 +36,17 @@ pub fn connectivity() -> Connectivity {
 /// The same with another version of HTTP over TLS.
 #[must_use]
 pub fn connectivity_over(version: HttpVersion) -> Connectivity {
+    let ca_bundle = CaBundle::default();
+    let http = Http {
+        version,
+        ca_bundle: ca_bundle.clone(),
+        proxies: Arc::new(Proxies::from_environment()),
+        connectors: Mutex::default(),
+    };
     Connectivity {
-        http_client: SharedHttpClient::new(Http { version, connectors: Mutex::default() }),
+        http_client: SharedHttpClient::new(http),
         sleep: SharedAsyncSleep::new(TokioSleep::new()),
+        ca_bundle,
     }
 }
 
@@ -45,6 +54,8 @@ pub fn connectivity_over(version: HttpVersion) -> Connectivity {
 #[derive(Debug)]
 struct Http {
     version: HttpVersion,
+    ca_bundle: CaBundle,
+    proxies: Arc<Proxies>,
     connectors: Mutex<Vec<(Timeouts, SharedHttpConnector)>>,
 }
 
@@ -66,6 +77,8 @@ impl HttpClient for Http {
             settings: settings.clone(),
             sleep: components.sleep_impl(),
             version: self.version,
+            ca_bundle: self.ca_bundle.clone(),
+            proxies: Arc::clone(&self.proxies),
             plain: OnceLock::new(),
             secure: OnceLock::new(),
         });
@@ -81,6 +94,8 @@ struct BothSchemes {
     settings: HttpConnectorSettings,
     sleep: Option<SharedAsyncSleep>,
     version: HttpVersion,
+    ca_bundle: CaBundle,
+    proxies: Arc<Proxies>,
     plain: OnceLock<Connector>,
     secure: OnceLock<Https>,
 }
@@ -88,22 +103,26 @@ struct BothSchemes {
 impl HttpConnector for BothSchemes {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         if !request.uri().starts_with("https:") {
-            return call(self.plain.get_or_init(|| self.plain()), request);
+            return call(self.plain.get_or_init(|| self.plain()), request, None);
         }
-        if let Some(connector) = self.secure.get() {
-            return call(connector, request);
-        }
-        match roots() {
-            Some(roots) => {
-                let secure = || Https::new(&self.settings, roots, self.version);
-                call(self.secure.get_or_init(secure), request)
+        match self.proxies.check(request.uri()).and_then(|()| self.secure()) {
+            Ok(connector) => call(connector, request, Some(Arc::clone(&self.proxies))),
+            Err(problem) => {
+                HttpConnectorFuture::ready(Err(ConnectorError::user(NotConnected::new(problem).into())))
             }
-            None => HttpConnectorFuture::ready(Err(ConnectorError::user(NotConnected::new(NO_ROOTS).into()))),
         }
     }
 }
 
 impl BothSchemes {
+    fn secure(&self) -> Result<&Https, String> {
+        if let Some(connector) = self.secure.get() {
+            return Ok(connector);
+        }
+        let roots = roots(&self.ca_bundle)?;
+        Ok(self.secure.get_or_init(|| Https::new(&self.settings, roots, self.version)))
+    }
+
     fn plain(&self) -> Connector {
         let tls = TlsContext::builder().with_trust_store(TrustStore::empty()).build();
         let mut builder = Connector::builder()
@@ -116,19 +135,31 @@ impl BothSchemes {
     }
 }
 
-fn call(connector: &dyn HttpConnector, request: HttpRequest) -> HttpConnectorFuture {
+fn call(
+    connector: &dyn HttpConnector,
+    request: HttpRequest,
+    proxies: Option<Arc<Proxies>>,
+) -> HttpConnectorFuture {
+    let url = request.uri().to_owned();
     let response = connector.call(request);
-    HttpConnectorFuture::new(async move { response.await.map_err(mark) })
+    HttpConnectorFuture::new(
+        async move { response.await.map_err(|error| mark(error, &url, proxies.as_deref())) },
+    )
 }
 
 /// Marks errors of requests that never had a connection.
-fn mark(error: ConnectorError) -> ConnectorError {
+fn mark(error: ConnectorError, url: &str, proxies: Option<&Proxies>) -> ConnectorError {
     if !failed_to_connect(&error) {
         return error;
     }
-    match error.is_timeout() {
-        true => ConnectorError::timeout(NotConnected::new(error.into_source()).into()),
-        false => ConnectorError::io(NotConnected::new(error.into_source()).into()),
+    let is_timeout = error.is_timeout();
+    let marked = match proxies.and_then(|proxies| proxies.explain(url, &error)) {
+        Some(explained) => NotConnected::new(explained),
+        None => NotConnected::new(error.into_source()),
+    };
+    match is_timeout {
+        true => ConnectorError::timeout(marked.into()),
+        false => ConnectorError::io(marked.into()),
     }
 }
 
@@ -137,13 +168,3 @@ fn failed_to_connect(error: &(dyn Error + 'static)) -> bool {
         .find_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
         .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
-
-/// The root certificates of the platform; `None` without any, when every handshake would fail for a reason that names
-/// none. Certificates that cannot be read, of which some platforms have a few, are left out.
-fn roots() -> Option<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    (usable > 0).then_some(roots)
-}
-
-const NO_ROOTS: &str = "no root certificates on this machine; install ca-certificates or set SSL_CERT_FILE";

@@ -40,14 +40,17 @@ mod http;
 mod http_version;
 mod https;
 mod producer;
+mod proxies;
 mod runtime;
+mod trust;
 
 pub use http::{connectivity, connectivity_over};
 pub use http_version::HttpVersion;
 #[doc(no_inline)]
 pub use kinesis_batcher_aws::{
-    AwsOptions, AwsTransport, ConnectError, Connectivity, Credentials, ProvideCredentials, Region, SdkConfig,
-    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, StreamMode, Wire,
+    AwsOptions, AwsTransport, CaBundle, ConnectError, ConnectOptions, Connectivity, Credentials,
+    ProvideCredentials, RecordDistribution, Region, SdkConfig, SharedCredentialsProvider, StreamDescription,
+    StreamId, StreamIdError, StreamMode, Wire,
 };
 #[doc(no_inline)]
 pub use kinesis_batcher_driver::{

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use kinesis_batcher_local::hostile::{Fault, HostileKinesis, HostileOptions, Operation, Rejection};
-use kinesis_batcher_tokio::{ConnectError, Credentials};
+use kinesis_batcher_tokio::{Config, ConnectError, Credentials, Record};
 
 async fn error(kinesis: &HostileKinesis) -> ConnectError {
     let error = builder(&kinesis.endpoint_url(), STREAM).connect().await.unwrap_err();
@@ -89,13 +89,68 @@ async fn passing_failures_of_listing_and_describing_are_tried_again() {
 }
 
 #[tokio::test]
-async fn failures_that_do_not_pass_are_told() {
+async fn a_failure_that_does_not_pass_is_an_error_when_the_connect_time_out_is_over() {
     let kinesis = hostile();
-    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::internal_failure()));
-    assert!(matches!(error(&kinesis).await, ConnectError::Service { operation: "ListShards", .. }));
-    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::service_unavailable()));
-    let error = error(&kinesis).await;
-    assert!(matches!(&error, ConnectError::NotKinesis { .. }), "{error}");
+    let failures: [(_, fn(&ConnectError) -> bool); 2] = [
+        (Rejection::internal_failure(), |error| {
+            matches!(error, ConnectError::Service { operation: "ListShards", .. })
+        }),
+        (Rejection::service_unavailable(), |error| matches!(error, ConnectError::Unavailable { .. })),
+    ];
+    for (rejection, is_expected) in failures {
+        kinesis.every(Operation::ListShards, Fault::Reject(rejection));
+        let settings = builder(&kinesis.endpoint_url(), STREAM).connect_timeout(Duration::from_secs(1));
+        let started = Instant::now();
+        let error = settings.connect().await.unwrap_err();
+        let ConnectError::TimedOut { error: cause, attempts, .. } = &error else { panic!("{error}") };
+        assert!(is_expected(cause), "{error}");
+        assert!(*attempts > 1 && started.elapsed() < Duration::from_secs(10), "{error}");
+        assert!(
+            error.to_string().contains(&kinesis.endpoint_url()) || error.to_string().contains("ListShards")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_out_of_order_for_a_while_is_waited_for() {
+    let kinesis = hostile();
+    for operation in [Operation::DescribeStreamSummary, Operation::ListShards] {
+        for _ in 0..6 {
+            kinesis.next(operation, Fault::Reject(Rejection::service_unavailable()));
+        }
+    }
+    producer(&kinesis).await;
+}
+
+/// The number of calls of DescribeStreamSummary that an account may make in a second (docs/SERVICE.md).
+const SUMMARIES_A_SECOND: usize = 20;
+
+#[tokio::test]
+async fn forty_producers_that_start_together_all_start() {
+    let kinesis = hostile();
+    // The account's limit, as a fleet meets it: in each second the first 20 calls are answered.
+    for _ in 0..40 - SUMMARIES_A_SECOND {
+        kinesis.next(Operation::DescribeStreamSummary, Fault::Reject(Rejection::limit_exceeded()));
+    }
+    let config = Config::builder().aggregation(true).build().unwrap();
+    let starts = (0..40).map(|_| builder(&kinesis.endpoint_url(), STREAM).config(config.clone()).connect());
+    for (number, started) in futures::future::join_all(starts).await.into_iter().enumerate() {
+        assert!(started.is_ok(), "{number}: {}", started.unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn a_lazy_connection_needs_no_service_and_delivers_when_there_is_one() {
+    let kinesis = hostile();
+    kinesis.every(Operation::ListShards, Fault::Reject(Rejection::access_denied()));
+    kinesis.every(Operation::DescribeStreamSummary, Fault::Reject(Rejection::access_denied()));
+    let producer = builder(&kinesis.endpoint_url(), STREAM).connect_lazy().await.unwrap();
+    let delivery = producer.send(Record::new("key", "early").unwrap()).await.unwrap();
+    kinesis.wait_until(|seen| seen.requests(Operation::ListShards) > 0).await.unwrap();
+    assert_eq!(kinesis.put_requests().len(), 0, "nothing is sent to a stream that nothing is known of");
+    kinesis.calm();
+    delivery.await.unwrap();
+    assert_eq!(kinesis.stored().len(), 1);
 }
 
 #[tokio::test]

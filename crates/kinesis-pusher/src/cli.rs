@@ -21,7 +21,7 @@ pub(crate) use push::{
 pub(crate) use read::{From, ReadArgs, ReadOutput};
 pub(crate) use shards::{ShardsArgs, ShardsOutput};
 pub(crate) use simulate::SimulateArgs;
-pub(crate) use target::Target;
+pub(crate) use target::{Distribution, Target};
 pub(crate) use values::{duration, write_duration};
 
 use crate::exit::Exit;

@@ -5,11 +5,12 @@ use std::ffi::OsStr;
 use aws_types::region::Region;
 use kinesis_batcher_core::ShardMap;
 use kinesis_batcher_tokio::{
-    AwsOptions, AwsTransport, ConnectError, Credentials, Producer, ProducerBuilder, SdkConfig,
-    SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError, Wire, connectivity_over,
+    AwsOptions, AwsTransport, ConnectError, ConnectOptions, Credentials, Producer, ProducerBuilder,
+    RecordDistribution, SdkConfig, SharedCredentialsProvider, StreamDescription, StreamId, StreamIdError,
+    Wire, connectivity_over,
 };
 
-use crate::cli::Target;
+use crate::cli::{Distribution, Target};
 use crate::exit::StartError;
 
 /// A builder for a producer to the target's stream, which takes what the target does not say from the environment and
@@ -17,7 +18,10 @@ use crate::exit::StartError;
 pub(crate) fn producer(target: &Target) -> ProducerBuilder {
     let Target { endpoint_url, region, profile, .. } = target;
     let cbor_disable = std::env::var_os("AWS_CBOR_DISABLE");
-    let mut builder = Producer::builder(stream(target)).wire(wire(cbor_disable.as_deref()));
+    let mut builder = Producer::builder(stream(target))
+        .wire(wire(cbor_disable.as_deref()))
+        .connect_timeout(target.connect_timeout)
+        .record_distribution(target.record_distribution.map(RecordDistribution::from));
     if let Some(url) = endpoint_url {
         builder = builder.endpoint_url(url);
     }
@@ -66,23 +70,39 @@ pub(crate) async fn shards(target: &Target) -> Result<ShardMap, StartError> {
 /// # Errors
 /// Why it cannot be reached.
 pub(crate) async fn transport(target: &Target) -> Result<(AwsTransport, StreamDescription), StartError> {
-    let Target { endpoint_url, region, profile, .. } = target.clone();
+    let Target { endpoint_url, region, profile, connect_timeout, record_distribution, http_version, .. } =
+        target.clone();
     let options = AwsOptions { region, profile, endpoint_url, ..AwsOptions::default() };
     let stream: StreamId =
         stream(target).parse().map_err(|error: StreamIdError| StartError::usage(error.to_string()))?;
-    let config = options.load(&stream, connectivity_over(target.http_version.into())).await;
-    AwsTransport::connect(&config, stream).await.map_err(|error| unconnected(&error, target))
+    let config = options
+        .load(&stream, connectivity_over(http_version.into()))
+        .await
+        .map_err(|error| unconnected(&error, target))?;
+    let options = ConnectOptions::default()
+        .timeout(connect_timeout)
+        .record_distribution(record_distribution.map(RecordDistribution::from));
+    AwsTransport::connect(&config, stream, options).await.map_err(|error| unconnected(&error, target))
 }
 
 /// The one line for a stream that cannot be reached.
 pub(crate) fn unconnected(error: &ConnectError, target: &Target) -> StartError {
     match (error, &target.profile) {
-        // What the SDK says lists all places it knows, and not the one that was asked for.
-        (ConnectError::NoCredentials { .. }, Some(profile)) => StartError::new(format!(
-            "no credentials in profile '{profile}': check its name in ~/.aws/config and ~/.aws/credentials, or renew them \
-             (aws configure, aws sso login --profile {profile})"
+        // Only the profile was asked, so the advice is about it alone.
+        (ConnectError::NoCredentials { detail }, Some(profile)) => StartError::new(format!(
+            "no credentials in profile '{profile}' ({detail}); add or renew them (aws configure --profile {profile}, aws \
+             sso login --profile {profile})"
         )),
         _ => StartError::new(error.to_string()),
+    }
+}
+
+impl From<Distribution> for RecordDistribution {
+    fn from(distribution: Distribution) -> Self {
+        match distribution {
+            Distribution::PartitionKey => Self::PartitionKey,
+            Distribution::Auto => Self::Auto,
+        }
     }
 }
 

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<Exit, StartError> {
+    check_open_files()?;
     let runtime = runtime().map_err(|error| {
         StartError::new(format!("cannot start threads: {error}; check the process limits"))
     })?;
@@ -74,9 +75,30 @@ fn run(command: Command) -> Result<Exit, StartError> {
     result
 }
 
+/// The runtime, its signals, an input and a connection need some file descriptors, and tokio panics without.
+fn check_open_files() -> Result<(), StartError> {
+    let probes: io::Result<Vec<std::net::UdpSocket>> =
+        (0..OPEN_FILES_MIN).map(|_| std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0))).collect();
+    match probes {
+        Err(error) if is_too_many_open_files(&error) => Err(StartError::new(format!(
+            "cannot open {OPEN_FILES_MIN} files at once: {error}; raise the limit (ulimit -n)"
+        ))),
+        // Whatever else a socket may lack is of no concern here.
+        _ => Ok(()),
+    }
+}
+
+/// `EMFILE` and `ENFILE`, which have no kind of their own.
+fn is_too_many_open_files(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// A thread for each core but one: input has a thread of its own, and so has what moves it on to the producer. One more than
 /// there are cores left takes more CPU time and gets no more done.
 fn runtime() -> io::Result<Runtime> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     Builder::new_multi_thread().worker_threads((cores - 1).max(1)).enable_all().build()
 }
+
+/// Two for the runtime's reactor, two for signals, one each for an input, the dead letters, a name look-up and a connection.
+const OPEN_FILES_MIN: usize = 8;

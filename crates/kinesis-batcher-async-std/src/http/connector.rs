@@ -10,6 +10,7 @@ use aws_smithy_types::body::SdkBody;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Uri};
+use kinesis_batcher_aws::CaBundle;
 
 use super::body::{Lease, ReplyBody};
 use super::connection::Connection;
@@ -35,8 +36,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn from_environment() -> Self {
-        Self { dialer: Dialer::from_environment(), pool: Arc::default() }
+    pub(super) fn new(ca_bundle: CaBundle) -> Self {
+        Self { dialer: Dialer::new(ca_bundle), pool: Arc::default() }
     }
 }
 

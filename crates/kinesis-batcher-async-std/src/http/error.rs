@@ -6,6 +6,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::retry::ErrorKind;
 use kinesis_batcher_aws::NotConnected;
 
+use super::destination::Destination;
+
 /// The request's URL names no server.
 #[derive(Debug)]
 pub(super) struct BadUri;
@@ -29,6 +31,18 @@ pub(super) enum DialError {
     TimedOut,
     /// No attempt can succeed until the program or the machine is set up differently.
     Setup(String),
+}
+
+impl DialError {
+    /// The same error of the way to a proxy: the user has to look there, and not at the service.
+    pub(super) fn of_proxy(self, proxy: &Destination) -> Self {
+        let named = |cause: &dyn fmt::Display| format!("the proxy {proxy} cannot be reached: {cause}");
+        match self {
+            Self::Failed(text) => Self::Failed(named(&text)),
+            Self::Io(error) => Self::Failed(named(&error)),
+            other => other,
+        }
+    }
 }
 
 impl From<std::io::Error> for DialError {

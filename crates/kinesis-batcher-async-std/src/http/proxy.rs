@@ -6,6 +6,7 @@ use std::io;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
+use kinesis_batcher_aws::check_https_proxy;
 
 use super::destination::Destination;
 use super::error::DialError;
@@ -14,6 +15,15 @@ use super::io::Socket;
 /// Which proxy is for which server, as `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
 #[derive(Debug)]
 pub(super) struct Proxies {
+    matcher: Matcher,
+    /// A variable that names no proxy. The matcher would leave it out, and go past the proxy that was meant.
+    broken: Option<BrokenProxy>,
+}
+
+#[derive(Debug)]
+struct BrokenProxy {
+    problem: String,
+    /// Matches the servers that the proxy would be for.
     matcher: Matcher,
 }
 
@@ -25,13 +35,23 @@ pub(super) struct Proxy {
 
 impl Proxies {
     pub(super) fn from_environment() -> Self {
-        Self { matcher: Matcher::from_env() }
+        let broken = check_https_proxy().err().map(|problem| {
+            let excluded = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy"));
+            let matcher = Matcher::builder().https("http://proxy").no(excluded.unwrap_or_default()).build();
+            BrokenProxy { problem, matcher }
+        });
+        Self { matcher: Matcher::from_env(), broken }
     }
 
     /// The proxy for a server that is spoken to by HTTPS, if there is one.
     pub(super) fn proxy_for(&self, destination: &Destination) -> Result<Option<Proxy>, DialError> {
         let uri = format!("https://{destination}/").parse::<Uri>();
         let uri = uri.map_err(|_| DialError::Setup(format!("{destination} is no host and port")))?;
+        if let Some(broken) = &self.broken
+            && broken.matcher.intercept(&uri).is_some()
+        {
+            return Err(DialError::Setup(broken.problem.clone()));
+        }
         let Some(proxy) = self.matcher.intercept(&uri) else { return Ok(None) };
         let server = Destination::of(proxy.uri()).map_err(|_| {
             let scheme = proxy.uri().scheme_str().unwrap_or("no scheme");

@@ -11,14 +11,14 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorSettings}
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use http_body::Body;
-use kinesis_batcher_aws::NotConnected;
+use kinesis_batcher_aws::{CaBundle, NotConnected};
 
 use super::connector::{Connector, Network};
 
 fn connector(read: Option<u64>) -> Connector {
     let mut settings = HttpConnectorSettings::builder().connect_timeout(Duration::from_millis(200));
     settings.set_read_timeout(read.map(Duration::from_millis));
-    Connector::new(Arc::new(Network::from_environment()), &settings.build())
+    Connector::new(Arc::new(Network::new(CaBundle::default())), &settings.build())
 }
 
 fn get(connector: &Connector, url: &str) -> Result<(u16, Vec<u8>), ConnectorError> {

@@ -2,25 +2,28 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
+use kinesis_batcher_aws::CaBundle;
 
 use super::error::DialError;
 use super::io::Socket;
 
-/// The TLS client. Root certificates are looked for with the first handshake: a machine without any can still reach an
-/// emulator.
+/// The TLS client. Certificates are looked for with the first handshake: a machine without any can still reach an
+/// emulator. A handshake that finds none fails, and the next one looks again.
 pub(super) struct Tls {
-    connector: OnceLock<Result<TlsConnector, &'static str>>,
+    ca_bundle: CaBundle,
+    connector: OnceLock<TlsConnector>,
 }
 
 impl Tls {
-    pub(super) fn with_platform_roots() -> Self {
-        Self { connector: OnceLock::new() }
+    pub(super) fn new(ca_bundle: CaBundle) -> Self {
+        Self { ca_bundle, connector: OnceLock::new() }
     }
 
     /// Speaks TLS with the server that `host` names, and with no other.
@@ -29,9 +32,12 @@ impl Tls {
         host: &str,
         socket: Box<dyn Socket>,
     ) -> Result<Box<dyn Socket>, DialError> {
-        let connector = match self.connector.get_or_init(connector) {
-            Ok(connector) => connector,
-            Err(reason) => return Err(DialError::Setup((*reason).to_owned())),
+        let connector = match self.connector.get() {
+            Some(connector) => connector,
+            None => {
+                let roots = roots(self.ca_bundle.path()).map_err(DialError::Setup)?;
+                self.connector.get_or_init(|| connector(roots))
+            }
         };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| DialError::Setup(format!("{host} is no name that a certificate can have")))?;
@@ -48,13 +54,26 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn connector() -> Result<TlsConnector, &'static str> {
+/// The certificates to trust.
+fn roots(ca_bundle: Option<PathBuf>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    // Some platforms list certificates that cannot be read; the others will do.
-    let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if usable == 0 {
-        return Err(NO_ROOTS);
+    let Some(path) = ca_bundle else {
+        // Some platforms list certificates that cannot be read; the others will do.
+        let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if usable == 0 { Err(NO_ROOTS.to_owned()) } else { Ok(roots) };
+    };
+    let named = format!("the CA bundle {} (AWS_CA_BUNDLE, or ca_bundle in the profile)", path.display());
+    let loaded = rustls_native_certs::load_certs_from_paths(Some(&path), None);
+    if let Some(error) = loaded.errors.first() {
+        return Err(format!("{named} cannot be read: {error}"));
     }
+    match roots.add_parsable_certificates(loaded.certs) {
+        (0, _) => Err(format!("{named} has no certificate in PEM form")),
+        _ => Ok(roots),
+    }
+}
+
+fn connector(roots: RootCertStore) -> TlsConnector {
     // As for tokio's sockets: one provider, whatever others a program has linked.
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -62,7 +81,7 @@ fn connector() -> Result<TlsConnector, &'static str> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    TlsConnector::from(Arc::new(config))
 }
 
 /// What rustls says, with the server's name: its own text leaves open whose certificate it means.
@@ -71,7 +90,7 @@ fn refused(host: &str, error: io::Error) -> DialError {
     match cause {
         Some(rustls::Error::InvalidCertificate(reason)) => DialError::Failed(format!(
             "the certificate of {host} is not accepted: {reason}; if its authority is your own, put it into the file \
-             that SSL_CERT_FILE names"
+             that AWS_CA_BUNDLE or SSL_CERT_FILE names"
         )),
         Some(cause) => DialError::Failed(format!("no TLS with {host}: {cause}")),
         None => DialError::Io(error),

@@ -207,5 +207,5 @@ async fn sdk_config(subject: &impl Subject, url: String) -> SdkConfig {
         credentials: Some(SharedCredentialsProvider::new(Target::credentials())),
         ..AwsOptions::default()
     };
-    options.load(&STREAM.parse().unwrap(), subject.connectivity()).await
+    options.load(&STREAM.parse().unwrap(), subject.connectivity()).await.unwrap()
 }

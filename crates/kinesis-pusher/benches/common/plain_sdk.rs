@@ -37,6 +37,7 @@ pub(crate) async fn push(file: &Path) {
 
 pub(crate) async fn client() -> Client {
     let config = AwsOptions::default().load(&STREAM.parse().expect("a stream's name"), connectivity()).await;
+    let config = config.expect("the environment is sound");
     Client::new(&config)
 }
 

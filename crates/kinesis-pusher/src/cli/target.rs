@@ -1,6 +1,11 @@
 //! Which stream, and how to reach it.
 
-use clap::Args;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::values::duration_within;
 
 use super::http_choice::HttpChoice;
 
@@ -32,6 +37,25 @@ pub(crate) struct Target {
     /// The profile in the AWS configuration files [default: AWS_PROFILE]
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+
+    /// How long to wait for a service that throttles or is out of order when connecting. A stream that does not exist
+    /// or may not be used is an error at once
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration_within(CONNECT_TIMEOUT))]
+    pub(crate) connect_timeout: Duration,
+
+    /// The stream's record distribution strategy, where kinesis:DescribeStreamSummary is not permitted. --aggregate
+    /// needs to know it: consumers silently lose aggregates on a stream whose strategy is AUTO
+    #[arg(long, value_name = "STRATEGY", value_enum)]
+    pub(crate) record_distribution: Option<Distribution>,
+}
+
+/// `--record-distribution`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Distribution {
+    /// By the hash of the partition key (USER_PARTITION_KEY)
+    PartitionKey,
+    /// The service picks the shard of each record (AUTO); nothing is aggregated
+    Auto,
 }
 
 impl Target {
@@ -79,6 +103,9 @@ fn endpoint_url(text: &str) -> Result<String, String> {
         _ => Err("must begin with http:// or https:// and name a host".to_owned()),
     }
 }
+
+/// Nothing waits longer for a stream than a day.
+const CONNECT_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 60 * 60);
 
 /// Source: API model, `StreamName`, max 128.
 const STREAM_NAME_CHARS_MAX: usize = 128;

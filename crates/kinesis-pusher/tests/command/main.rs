@@ -2,9 +2,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod credentials;
 #[cfg(feature = "local")]
 mod embedded;
 mod encodings;
+mod environment;
 mod faults;
 mod holding;
 #[cfg(not(feature = "local"))]

@@ -40,7 +40,7 @@ fn a_profile_that_is_not_there_is_named() {
     let url = kinesis.endpoint_url();
     let arguments =
         ["push", "--stream=hostile", "--region=us-east-1", "--profile=nobody", "--endpoint-url", &url];
-    finish(&mut pusher(&arguments)).assert_not_started(&["no credentials in profile 'nobody'"]);
+    finish(&mut pusher(&arguments)).assert_not_started(&["profile 'nobody' does not exist"]);
 }
 
 #[test]
