@@ -300,7 +300,7 @@ fn a_service_that_stays_out_of_order_is_given_up_after_the_connect_time_out() {
     let kinesis = hostile();
     kinesis.every(Operation::DescribeStreamSummary, Fault::Reject(Rejection::limit_exceeded()));
     kinesis.every(Operation::ListShards, Fault::Reject(Rejection::limit_exceeded()));
-    let ran = finish(&mut push_to(&kinesis.endpoint_url(), "hostile", &["--connect-timeout=500ms"]));
+    let ran = finish(&mut push_to(&kinesis.endpoint_url(), "hostile", &["--connect-timeout=2s"]));
     ran.assert_not_started(&["LimitExceededException", "gave up after"]);
 }
 
