@@ -184,6 +184,21 @@ fn consumers_read_all_that_is_delivered_though_the_distribution_changes() {
     assert!(totals.shard_maps > 0 && totals.duplicates_stored > 0, "aggregates in the wrong shard go again");
 }
 
+#[test]
+fn consumers_read_all_that_is_delivered_though_the_stream_was_created_again_with_other_shards() {
+    let config = Config::builder().aggregation(true).build().expect("within range");
+    let second = Duration::from_secs(1);
+    for shards in [1, 3, 5, 8] {
+        let faults = vec![
+            Fault::new(second, 2 * second, FaultKind::Account(AccountFault::StreamMissing)),
+            Fault::at(2 * second, FaultKind::CreatedAgain(shards)),
+        ];
+        let report = run(11, &options().config(config.clone()).faults(Faults::Plan(faults)));
+        assert!(report.is_ok(), "S-21, S-22, S-28: {report}");
+        assert_eq!(report.totals.records_delivered, report.totals.records_offered, "{report}");
+    }
+}
+
 /// Requests, and the most bytes that a batcher held, while the stream is away.
 #[derive(Debug, Default)]
 struct WhileAway {

@@ -85,7 +85,7 @@ impl<T> Batcher<T> {
     fn carriage(&self, record: &Record) -> Result<Carriage, PushErrorReason> {
         // Consumers drop an aggregate of which a record lies outside its shard (S-25, S-28), so where shards are not
         // known, or the service distributes records itself, no two records can be said to share one.
-        if !self.config.aggregation() || self.map.shards().is_empty() {
+        if !self.config.aggregation() || !self.may_aggregate() {
             return Ok(Carriage::Alone);
         }
         if !is_aggregate(&record.data) {

@@ -70,8 +70,11 @@ pub struct Batcher<T> {
     /// Kinesis records that another shard than predicted stored, since the map last changed.
     misrouted: u64,
     order: Order,
-    /// Counts the maps taken in.
+    /// Counts the maps taken in, and the doubts about them.
     map_version: u64,
+    /// The stream was missing, and no map has come since it is back: it may be another, with other shards of the same
+    /// names. Nothing is aggregated meanwhile.
+    doubts_map: bool,
     /// The last failure of a whole request; the failure of a record that expires carries it.
     last_error: Option<ServiceError>,
     hold: Option<Hold>,
@@ -123,6 +126,7 @@ impl<T> Batcher<T> {
             misrouted: 0,
             order,
             map_version: 0,
+            doubts_map: false,
             last_error: None,
             hold: None,
             request_bytes_max: config.request_bytes_max(),

@@ -74,6 +74,9 @@ impl<T> Batcher<T> {
 
     pub(super) fn reshard(&mut self, map: ShardMap) {
         self.stats.shard_map_updates += 1;
+        if self.hold.is_none() {
+            self.doubts_map = false;
+        }
         if map == self.map {
             return;
         }
@@ -111,7 +114,7 @@ impl<T> Batcher<T> {
             self.lane_of_shard.push(lane);
         }
 
-        // Names of shards are never used again, so those that stay keep their records, unless a listing moved even
+        // A name stands for one shard as long as the stream is the same (S-21), so those that stay keep their records, unless a listing moved even
         // their range.
         let serves: BTreeMap<u32, usize> =
             self.lane_of_shard.iter().enumerate().map(|(index, &lane)| (lane, index)).collect();
@@ -136,6 +139,29 @@ impl<T> Batcher<T> {
         self.requarantine();
         self.place_misplaced();
         self.forget_what_is_explained();
+        self.recount_aside();
+    }
+
+    /// Whether it is known which records share a shard.
+    pub(super) fn may_aggregate(&self) -> bool {
+        !self.map.shards().is_empty() && !self.doubts_map
+    }
+
+    /// The stream is missing. One of the same name may come back with other shards of the same names (S-21, S-22), and a
+    /// reply would not show that consumers drop an aggregate. So there are none until a map has come.
+    pub(super) fn doubt_map(&mut self) {
+        if !self.config.aggregation() || !self.may_aggregate() {
+            return;
+        }
+        self.doubts_map = true;
+        // Aggregates that come back are taken apart, too.
+        self.map_version += 1;
+        let mut moving = Vec::new();
+        for place in 0..self.lane_of_shard.len() {
+            moving.extend(self.take_queue(self.lane_of_shard[place]));
+        }
+        self.route(&moving);
+        self.requarantine();
         self.recount_aside();
     }
 
@@ -219,10 +245,10 @@ impl<T> Batcher<T> {
     fn divide_by_lane(&mut self, entry: Entry<T>) -> Vec<Entry<T>> {
         let history = History::of(&entry);
         let mut by_lane: BTreeMap<u32, Vec<(Record, Member<T>)>> = BTreeMap::new();
-        let single_lane = self.map.shards().is_empty();
+        let alone = !self.may_aggregate();
         for (record, member) in dissolve(entry) {
             // Where shards are not known, every record goes by itself: no two can be said to share one.
-            let group = if single_lane { by_lane.len() as u32 } else { self.lane_of(record.hash_key) };
+            let group = if alone { by_lane.len() as u32 } else { self.lane_of(record.hash_key) };
             by_lane.entry(group).or_default().push((record, member));
         }
         by_lane.into_values().flat_map(|members| self.assemble(members, history, 0)).collect()
@@ -258,7 +284,7 @@ impl<T> Batcher<T> {
         if matches!(entry.content, Content::Record(_)) {
             return true;
         }
-        !self.map.shards().is_empty() && all_belong(entry, |key| self.lane_of(key) == lane)
+        self.may_aggregate() && all_belong(entry, |key| self.lane_of(key) == lane)
     }
 
     /// Divides what is under suspicion by the present map.

@@ -247,6 +247,9 @@ impl<T> Batcher<T> {
             ErrorClass::Credentials | ErrorClass::Account => {
                 self.gate.refused(self.now, request.sent_at, &mut self.rng);
                 self.begin_hold(error.error().clone());
+                if error.error().code().as_str() == STREAM_MISSING {
+                    self.doubt_map();
+                }
             }
             ErrorClass::Throttled | ErrorClass::Transient => {
                 self.gate.failed(self.now, request.sent_at, &mut self.rng);
@@ -464,6 +467,9 @@ impl<T> Batcher<T> {
         }
     }
 }
+
+/// S-22
+const STREAM_MISSING: &str = "ResourceNotFoundException";
 
 /// The error of a record that is about the account and not about the record.
 fn account_error(outcome: &RecordOutcome) -> Option<ServiceError> {

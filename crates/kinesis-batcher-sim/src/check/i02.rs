@@ -1,7 +1,10 @@
-//! I2: every request respects the limits on records, bytes and sizes, and no more are on their way than allowed.
+//! I2: every request respects the limits on records, bytes and sizes, and no more are on their way than allowed. One that
+//! was too large as a whole (S-38) is not repeated as it was.
 
-use kinesis_batcher_core::Batcher;
+use std::collections::BTreeSet;
+
 use kinesis_batcher_core::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
+use kinesis_batcher_core::{Batcher, ErrorClass, RequestError};
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
@@ -9,7 +12,18 @@ use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
 /// Looks at each request as it goes.
 #[derive(Debug, Default)]
 pub(super) struct RequestLimits {
-    in_flight: PerProducer<usize>,
+    producers: PerProducer<Producer>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    in_flight: usize,
+    /// What the service refused as too large, halved, at the least.
+    too_large: Option<usize>,
+    /// Records that were too large in a request of their own.
+    too_large_alone: BTreeSet<u64>,
+    /// A request was rejected: suspects go as they were grouped.
+    searches: bool,
 }
 
 impl Checker for RequestLimits {
@@ -24,19 +38,57 @@ impl Checker for RequestLimits {
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Requested { producer, request, batcher } => {
-                let in_flight = self.in_flight.of(producer);
-                *in_flight += 1;
+                let state = self.producers.of(producer);
+                state.in_flight += 1;
+                let in_flight = state.in_flight;
                 let allowed = batcher.config().in_flight_requests_max();
-                if *in_flight > allowed {
+                if in_flight > allowed {
                     return Err(Breach::new(format!(
                         "{in_flight} requests are on their way; {allowed} may be"
                     )));
                 }
+                state.check_size(request)?;
                 check_request(request, batcher)
             }
-            Observation::Answered { producer, .. } => {
-                *self.in_flight.of(producer) -= 1;
+            Observation::Answered { producer, request, outcome } => {
+                let state = self.producers.of(producer);
+                state.in_flight -= 1;
+                match outcome.as_ref().map_err(RequestError::class) {
+                    Err(ErrorClass::Rejected) => state.searches = true,
+                    Err(ErrorClass::TooLarge) => state.too_large(request),
+                    _ => {}
+                }
                 Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Producer {
+    fn too_large(&mut self, view: RequestView<'_>) {
+        let numbers = view.records.all();
+        if numbers.len() > 1 {
+            let half = (view.request.bytes() / 2).max(1);
+            self.too_large = Some(self.too_large.map_or(half, |least| least.min(half)));
+        } else {
+            self.too_large_alone.extend(numbers);
+        }
+    }
+
+    fn check_size(&self, view: RequestView<'_>) -> Result<(), Breach> {
+        if let Some(number) = view.records.all().iter().find(|number| self.too_large_alone.contains(number)) {
+            return Err(Breach::of_record(
+                *number,
+                "it was too large in a request of its own, and goes again",
+            ));
+        }
+        let bytes = view.request.bytes();
+        match self.too_large {
+            Some(bytes_max) if bytes > bytes_max && view.request.len() > 1 && !self.searches => {
+                let what =
+                    format!("{bytes} B go in a request, though {bytes_max} B are half of what was too large");
+                Err(Breach::new(what))
             }
             _ => Ok(()),
         }

@@ -61,6 +61,7 @@ impl Conditions {
                 FaultKind::CoarseClock(step) => now.coarse = step,
                 FaultKind::ClockSkewed
                 | FaultKind::KeysRotated { .. }
+                | FaultKind::CreatedAgain(_)
                 | FaultKind::Distribution(_)
                 | FaultKind::Split
                 | FaultKind::Merge

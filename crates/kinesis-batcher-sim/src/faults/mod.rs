@@ -124,6 +124,9 @@ pub enum FaultKind {
         /// How long loading takes.
         reload: Duration,
     },
+    /// Another stream has the name, with so many open shards. At the beginning of the fault, which should be the end of
+    /// one during which the stream was missing: else no producer can know.
+    CreatedAgain(u32),
     /// The stream's record distribution changes. At the beginning of the fault.
     Distribution(Distribution),
     /// A shard splits in the middle. At the beginning of the fault.

@@ -248,6 +248,17 @@ impl Kinesis {
         self.body_bytes_max = most;
     }
 
+    /// Another stream has the name from now on, with so many open shards of equal size, whose ids begin anew (S-21, one of
+    /// the possibilities). Figures of a shard id go on.
+    pub fn create_again(&mut self, now: Timestamp, count: u32) {
+        self.handle_timeout(now);
+        self.switches += self.shards.opened() + 1;
+        self.options.shards = count.clamp(1, self.options.shards_max);
+        let before = std::mem::replace(&mut self.shards, Shards::uniform(&self.options, self.now));
+        self.shards.go_on_counting(&before);
+        self.scaling = Scaling::default();
+    }
+
     /// Decides who picks a record's shard. It takes effect at once (S-24).
     pub fn set_distribution(&mut self, distribution: Distribution) {
         self.switches += u64::from(self.options.distribution != distribution);

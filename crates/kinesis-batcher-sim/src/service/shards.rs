@@ -63,6 +63,15 @@ impl Shards {
         shards
     }
 
+    /// Takes over the figures of shards with the same ids.
+    pub(super) fn go_on_counting(&mut self, before: &Self) {
+        for (shard, before) in self.all.iter_mut().zip(&before.all) {
+            shard.records_accepted = before.records_accepted;
+            shard.bytes_accepted = before.bytes_accepted;
+            shard.records_throttled = before.records_throttled;
+        }
+    }
+
     /// The position of the open shard that owns this hash key.
     pub(super) fn owner_of(&mut self, key: HashKey) -> u32 {
         let index = self.index.get_or_insert_with(|| LeadingBits::of(&self.firsts));

@@ -120,6 +120,10 @@ impl Simulation {
             }
             FaultKind::ClockSkewed => self.signatures_fail(Refusal::InvalidSignature, Duration::ZERO),
             FaultKind::KeysRotated { reload } => self.signatures_fail(Refusal::UnrecognizedClient, reload),
+            FaultKind::CreatedAgain(count) => {
+                self.service.create_again(self.now, count);
+                self.watch_service();
+            }
             FaultKind::Distribution(distribution) => {
                 self.service.set_distribution(distribution);
                 self.watch_service();

@@ -80,7 +80,7 @@ fn absence(rng: &mut Rng) -> Options {
     let away = Duration::from_secs(rng.magnitude(20, 300));
     let lifetime = rng.one_in(2).then(|| Duration::from_secs(rng.magnitude(5, 400)));
     let config = Config::builder()
-        .aggregation(rng.one_in(2))
+        .aggregation(!rng.one_in(3))
         .buffer_records_max(rng.between(20, 200) as usize)
         .linger(Duration::from_millis(rng.between(1, 200)))
         .time_to_live(lifetime)
@@ -92,6 +92,9 @@ fn absence(rng: &mut Rng) -> Options {
     for _ in 0..rng.between(1, 2) {
         let what = FaultKind::Account(*rng.pick(&AccountFault::ALL));
         faults.push(Fault::new(from, from + away, what));
+        if what == FaultKind::Account(AccountFault::StreamMissing) && !rng.one_in(4) {
+            faults.push(Fault::at(from + away, FaultKind::CreatedAgain(rng.between(1, 9) as u32)));
+        }
         from += away + Duration::from_millis(rng.magnitude(10, 20_000));
     }
     let mut options = Options::default().config(config).duration(from).faults(Faults::Plan(faults));
