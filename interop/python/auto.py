@@ -4,6 +4,7 @@ The KCL drops an aggregate whose members belong to other shards than the one it 
 there."""
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 
 import stream as streams
 from kcl import Application, Result, Servers, check_processed, check_read
@@ -16,9 +17,13 @@ def run_all(tools, options):
     records = max(1_000, options.records // 8)
     with Servers(tools) as servers:
         servers["moto"], servers["kinesis-mock"]
-        for writer in ("push", "library"):
-            yield ours(tools, servers, writer, records, options.rate / 2)
-        yield forced(tools, servers, records)
+        servers["kcl"]
+        with ThreadPoolExecutor(3) as pool:
+            running = [pool.submit(forced, tools, servers, records)]
+            for writer in ("push", "library"):
+                running.append(pool.submit(ours, tools, servers, writer, records, options.rate / 2))
+            for result in running:
+                yield result.result()
 
 
 def ours(tools, servers, writer, records, rate):
