@@ -312,7 +312,7 @@ struct Checked<P>(P);
 impl<P: ProvideCredentials> Checked<P> {
     async fn load(&self) -> CredentialsResult {
         let credentials = self.0.provide_credentials().await?;
-        let account_id = credentials.account_id().map(|id| id.as_str());
+        let account_id = credentials.account_id().map(aws_credential_types::attributes::AccountId::as_str);
         let parts = [
             ("access key id", Some(credentials.access_key_id())),
             ("secret access key", Some(credentials.secret_access_key())),

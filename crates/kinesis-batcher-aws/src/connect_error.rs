@@ -211,7 +211,8 @@ pub(crate) struct CallError {
 pub(crate) enum Remedy {
     /// Throttling, an outage or a lost connection.
     Retry,
-    /// The clock is wrong: the SDK measures it by the reply and signs the next request by the service's clock.
+    /// The clock is wrong, which the reply shows, so that the next request is signed by the service's clock; or the reply
+    /// was cut off.
     RetryOnce,
     /// Something has to be changed first.
     None,
@@ -281,7 +282,11 @@ impl Target {
                     error: ConnectError::Unavailable { endpoint, detail, request_id },
                     remedy: Remedy::Retry,
                 },
-                false => ConnectError::NotKinesis { endpoint, detail }.into(),
+                false => {
+                    // A success that cannot be read may be cut off, or a page.
+                    let remedy = if status < 300 { Remedy::RetryOnce } else { Remedy::None };
+                    CallError { error: ConnectError::NotKinesis { endpoint, detail }, remedy }
+                }
             };
         };
         let mut error = ServiceError::new(code, &message);

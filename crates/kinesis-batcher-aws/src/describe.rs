@@ -219,7 +219,7 @@ impl Describer<'_> {
             let stream = || self.target.stream.to_string();
             match summary.stream_status() {
                 StreamStatus::Creating if backoff.has_time(CREATION_POLL) => {
-                    backoff.sleep(CREATION_POLL).await
+                    backoff.sleep(CREATION_POLL).await;
                 }
                 StreamStatus::Creating => return Err(ConnectError::BeingCreated { stream: stream() }.into()),
                 StreamStatus::Deleting => return Err(ConnectError::BeingDeleted { stream: stream() }.into()),

@@ -96,8 +96,7 @@ fn hosts(stream: &str, account_id: &str, fips: bool, dual_stack: bool) -> Vec<(S
         block_on(AwsTransport::connect(&config.build(), stream.parse().unwrap(), ConnectOptions::default()));
     let request = PutRecords::of_records([Record::new("k", "v").unwrap()]).unwrap();
     block_on(connected.unwrap().0.put_records(&request)).unwrap();
-    let calls = service.calls.lock().unwrap().clone();
-    calls
+    service.calls.lock().unwrap().clone()
 }
 
 #[test]

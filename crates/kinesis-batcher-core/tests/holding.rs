@@ -27,7 +27,7 @@ fn error(status: u16, code: &str) -> Reply {
 }
 
 fn forever() -> Config {
-    Config::builder().time_to_live(None).attempts_max(1).build().unwrap()
+    Config::builder().time_to_live(None).attempts_max(1).build().expect("in range")
 }
 
 #[test]

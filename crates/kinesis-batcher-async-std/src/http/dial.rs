@@ -49,7 +49,7 @@ impl Dialer {
 
 /// A TCP connection to the first address that takes one.
 async fn connect(destination: &Destination) -> Result<Box<dyn Socket>, DialError> {
-    let addresses = alternate(resolve(destination).await?);
+    let addresses = alternate(&resolve(destination).await?);
     if addresses.is_empty() {
         return Err(DialError::Failed(format!("{} has no address", destination.host)));
     }
@@ -60,7 +60,7 @@ async fn connect(destination: &Destination) -> Result<Box<dyn Socket>, DialError
 }
 
 /// The addresses in an order that changes the family with each, beginning with the resolver's first (RFC 8305, 4).
-fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_preferred = |address: &SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
     let (preferred, others): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| is_preferred(address));
     let mut others = others.into_iter();
@@ -184,8 +184,8 @@ mod tests {
     fn families_take_turns() {
         let v6 = |byte: u16| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, byte], 80));
         let v4 = addresses(&[1, 2, 3]);
-        let order = alternate(vec![v6(1), v6(2), v4[0], v4[1], v4[2]]);
+        let order = alternate(&[v6(1), v6(2), v4[0], v4[1], v4[2]]);
         assert_eq!(order, [v6(1), v4[0], v6(2), v4[1], v4[2]]);
-        assert_eq!(alternate(vec![]), []);
+        assert_eq!(alternate(&[]), []);
     }
 }

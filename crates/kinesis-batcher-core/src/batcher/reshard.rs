@@ -114,8 +114,8 @@ impl<T> Batcher<T> {
             self.lane_of_shard.push(lane);
         }
 
-        // A name stands for one shard as long as the stream is the same (S-21), so those that stay keep their records, unless a listing moved even
-        // their range.
+        // A name stands for one shard as long as the stream is the same (S-21), so those that stay keep their records,
+        // unless a listing moved even their range.
         let serves: BTreeMap<u32, usize> =
             self.lane_of_shard.iter().enumerate().map(|(index, &lane)| (lane, index)).collect();
         let mut moving = Vec::new();

@@ -93,7 +93,7 @@ impl Checker for AttemptsAndAge {
                 // A request of one record that was rejected is about that record.
                 let alone = request.request.len() == 1;
                 let uncounted = outcome.as_ref().is_err_and(|error| {
-                    !is_attempt(error) && !(alone && error.class() == ErrorClass::Rejected)
+                    !(is_attempt(error) || alone && error.class() == ErrorClass::Rejected)
                 });
                 for &number in request.records.all() {
                     if let Some(state) = self.records.get_mut(number) {
