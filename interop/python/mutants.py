@@ -36,9 +36,9 @@ MUTANTS = (
     ),
     Mutant(
         "AUTO: aggregation goes on",
-        "crates/kinesis-batcher-core/src/batcher/enqueue.rs",
-        "if !self.config.aggregation() || self.map.shards().is_empty() {",
-        "if !self.config.aggregation() {",
+        "crates/kinesis-batcher-core/src/batcher/reshard.rs",
+        "!self.map.shards().is_empty() && !self.doubts_map",
+        "!self.doubts_map",
         on_auto=True,
     ),
 )
