@@ -1,6 +1,6 @@
 //! TLS, with HTTP/1.1 and HTTP/2, for servers on loopback.
 //!
-//! [`TlsFront`] speaks TLS before any server that speaks plain HTTP/1.1. [`FastKinesis`](crate::fast::FastKinesis) speaks
+//! [`TlsFront`] speaks TLS before any server that speaks plain HTTP/1.1. `FastKinesis` speaks
 //! TLS itself if its options have a [`ServerTls`], which costs less. Like the endpoints of AWS, both offer `h2` and
 //! `http/1.1` by ALPN unless an [`Alpn`] says otherwise, and prefer `h2` (S-39).
 //!
