@@ -15,12 +15,15 @@ use put_records::json::Scanner;
 use put_records::reply::read_reply;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let Ok(response) = read_reply(Scanner::new(data), data.len()) else { return };
+    let Ok(response) = read_reply(Scanner::new(data), data.len(), None) else { return };
     assert!(response.outcomes.len() <= data.len(), "an entry takes more than a byte");
     let whole = data.trim_ascii_end();
     for end in [whole.len() / 2, whole.len().saturating_sub(1)] {
         let half = &whole[..end];
         let is_empty = half.trim_ascii().is_empty();
-        assert!(is_empty || read_reply(Scanner::new(half), end).is_err(), "half a reply was taken for whole");
+        assert!(
+            is_empty || read_reply(Scanner::new(half), end, None).is_err(),
+            "half a reply was taken for whole"
+        );
     }
 });

@@ -24,12 +24,12 @@ use put_records::reply::read_reply;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let json = to_json(data);
-    let Ok(response) = read_reply(Scanner::new(data), data.len()) else { return };
+    let Ok(response) = read_reply(Scanner::new(data), data.len(), None) else { return };
     assert!(response.outcomes.len() <= data.len(), "an entry takes a byte");
     for end in [data.len() / 2, data.len().saturating_sub(1)] {
         let half = &data[..end];
         assert!(
-            half.is_empty() || read_reply(Scanner::new(half), end).is_err(),
+            half.is_empty() || read_reply(Scanner::new(half), end, None).is_err(),
             "half a reply was taken for whole"
         );
     }
