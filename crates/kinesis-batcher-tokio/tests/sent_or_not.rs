@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use kinesis_batcher_local::hostile::Fault;
+use kinesis_batcher_local::hostile::{Fault, Observed};
 use kinesis_batcher_tokio::{
     AwsOptions, AwsTransport, Credentials, PutRecords, SharedCredentialsProvider, StreamId, Transport, Wire,
     connectivity,
@@ -38,7 +38,7 @@ fn a_request_whose_connection_task_is_gone_may_be_stored() {
             }
             transport
         });
-        let connections = kinesis.inspect(|seen| seen.connections());
+        let connections = kinesis.inspect(Observed::connections);
         kinesis.next_put(Fault::HangAfterStoring);
         let error = sending.block_on(async {
             let end = async {
@@ -47,11 +47,7 @@ fn a_request_whose_connection_task_is_gone_may_be_stored() {
             };
             tokio::join!(transport.put_records(&request), end).0.unwrap_err()
         });
-        assert_eq!(
-            kinesis.inspect(|seen| seen.connections()),
-            connections,
-            "it goes over the open connection"
-        );
+        assert_eq!(kinesis.inspect(Observed::connections), connections, "it goes over the open connection");
         assert_eq!(kinesis.stored().len(), 3, "the server has stored it");
         assert!(error.is_outcome_unknown(), "{wire:?}: {error}");
         let address = kinesis.address().to_string();
