@@ -119,7 +119,7 @@ impl AwsOptions {
                     asked_for: self.profile.as_ref().is_some_and(|profile| !profile.is_empty()),
                 };
                 let clock = SharedTimeSource::new(SystemTimeSource::new());
-                SharedCredentialsProvider::new(Checked(LastKnown::new(chain, clock)))
+                SharedCredentialsProvider::new(LastKnown::new(Checked(chain), clock))
             }
         };
         let mut loader = aws_config::defaults(BehaviorVersion::latest())

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_credential_types::provider::future;
 use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime_api::client::http::{
@@ -14,7 +15,8 @@ use aws_smithy_types::body::SdkBody;
 use aws_types::endpoint_config::AccountIdEndpointMode;
 use futures::executor::block_on;
 use kinesis_batcher_aws::{
-    AwsTransport, ConnectOptions, Credentials, Region, SdkConfig, SharedCredentialsProvider,
+    AwsTransport, ConnectOptions, Credentials, ProvideCredentials, Region, SdkConfig,
+    SharedCredentialsProvider, Wire,
 };
 use kinesis_batcher_driver::{PutRecords, Record, Transport};
 
@@ -119,5 +121,53 @@ fn calls_go_to_the_hosts_that_the_document_lists() {
             let documented = if operation == "PutRecords" { data } else { control };
             assert_eq!(host, expected(documented), "{operation} in the row {text}");
         }
+    }
+}
+
+/// Provides credentials of the present account, to be asked for again with each call.
+#[derive(Debug, Default)]
+struct Switching(Arc<Mutex<String>>);
+
+impl ProvideCredentials for Switching {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let account = self.0.lock().unwrap().clone();
+        let credentials = Credentials::builder()
+            .access_key_id(format!("AKID{account}"))
+            .secret_access_key("s")
+            .account_id(account)
+            .expiry(std::time::UNIX_EPOCH)
+            .provider_name("switching");
+        future::ProvideCredentials::ready(Ok(credentials.build()))
+    }
+}
+
+#[test]
+fn with_credentials_of_another_account_calls_go_to_its_host() {
+    for wire in [Wire::Sdk, Wire::Lean, Wire::Direct, Wire::Cbor] {
+        let service = Service::default();
+        let connector = SharedHttpConnector::new(service.clone());
+        let account = Arc::new(Mutex::new(String::new()));
+        let config = SdkConfig::builder()
+            .region(Region::from_static("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Switching(Arc::clone(&account))))
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .sleep_impl(SharedAsyncSleep::new(Never))
+            .time_source(SystemTimeSource::new())
+            .build();
+        let transport = AwsTransport::new(&config, "clicks".parse().unwrap()).unwrap().with_wire(wire);
+        let request = PutRecords::of_records([Record::new("k", "v").unwrap()]).unwrap();
+        // The second request to an account is the first that a direct wire sends by its template.
+        let accounts = ["111122223333", "111122223333", "444455556666", "444455556666", "111122223333"];
+        for present in accounts {
+            present.clone_into(&mut account.lock().unwrap());
+            block_on(transport.put_records(&request)).unwrap();
+        }
+        let calls = service.calls.lock().unwrap();
+        let hosts: Vec<&str> = calls.iter().map(|(_, host)| host.as_str()).collect();
+        let expected = accounts.map(|account| format!("{account}.data-kinesis.eu-west-1.amazonaws.com"));
+        assert_eq!(hosts, expected, "{wire:?}");
     }
 }

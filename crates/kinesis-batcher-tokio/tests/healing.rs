@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use aws_credential_types::provider::future::ProvideCredentials as CredentialsFuture;
 use common::*;
 use kinesis_batcher_local::hostile::{Fault, HostileKinesis, Operation, Rejection};
-use kinesis_batcher_tokio::{Credentials, FailureReason, Producer, ProvideCredentials, Record};
+use kinesis_batcher_tokio::{Credentials, ErrorCode, FailureReason, Producer, ProvideCredentials, Record};
 
-/// Sends records until `disturb` has done its work and all are delivered; checks that each is stored, and doubled only
-/// where its receipt says so.
+/// Sends records while `disturb` does its work; checks that each is delivered and stored, and none doubled.
 async fn deliver_through(
     kinesis: &HostileKinesis,
     producer: &Producer,
@@ -21,19 +20,7 @@ async fn deliver_through(
     count: usize,
     disturb: impl AsyncFnOnce(),
 ) {
-    let sending = async {
-        let mut deliveries = Vec::with_capacity(count);
-        for number in 0..count {
-            let data = format!("{name}-{number}");
-            deliveries.push((data.clone(), producer.send(record(&data)).await.unwrap()));
-        }
-        let mut outcomes = Outcomes::new();
-        for (data, delivery) in deliveries {
-            outcomes.insert(data, delivery.await);
-        }
-        outcomes
-    };
-    let (outcomes, ()) = tokio::join!(sending, disturb());
+    let (outcomes, ()) = tokio::join!(send(producer, name, count), disturb());
     assert_eq!(outcomes.len(), count);
     assert_all_delivered(&outcomes);
     assert_nothing_lost(&outcomes, kinesis);
@@ -41,11 +28,21 @@ async fn deliver_through(
     assert_eq!(producer.hold(), None);
 }
 
-/// Lets a producer run until so many requests have reached the server.
+/// Waits until the server has received so many PutRecords requests since its start.
 async fn after_requests(kinesis: &HostileKinesis, requests: u64) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while kinesis.requests(Operation::PutRecords) < requests {
-        assert!(Instant::now() < deadline, "the producer sends nothing");
+    until("the producer sends nothing", || {
+        (kinesis.requests(Operation::PutRecords) >= requests).then_some(())
+    })
+    .await;
+}
+
+async fn until<T>(otherwise: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{otherwise}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -77,7 +74,7 @@ async fn a_clock_that_is_wrong_from_the_start_does_not_keep_a_producer_from_conn
     deliver_through(&kinesis, &producer, "wrong", 100, async || ()).await;
 }
 
-/// A key that is rotated: whoever asks gets the present one, which does not say when it expires.
+/// Provides the present key, which does not say when it expires.
 #[derive(Clone, Debug)]
 struct Rotated(Arc<Mutex<String>>);
 
@@ -93,32 +90,40 @@ impl ProvideCredentials for Rotated {
 
 #[tokio::test]
 async fn keys_that_are_rotated_under_load_lose_nothing() {
-    for (number, refusal) in [
+    for refusal in [
         Rejection::unrecognized_client(),
         Rejection::new(403, "InvalidClientTokenId", "The security token included in the request is invalid."),
         Rejection::new(403, "SignatureDoesNotMatch", "The request signature we calculated does not match."),
         Rejection::expired_token(),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let kinesis = hostile();
-        let key = Rotated(Arc::new(Mutex::new("OLD".to_owned())));
-        let settings = builder(&kinesis.endpoint_url(), STREAM).credentials(key.clone());
-        let producer = settings.connect().await.unwrap();
-        deliver_through(&kinesis, &producer, "rotated", 10_000, async || {
-            after_requests(&kinesis, 5).await;
-            // The old key may be refused before the new one is there.
-            kinesis.refuse_access_key_id("OLD", refusal.clone());
-            tokio::time::sleep(Duration::from_millis(100 * number as u64)).await;
-            *key.0.lock().unwrap() = "NEW".to_owned();
-        })
-        .await;
+    ] {
+        for is_late in [false, true] {
+            let kinesis = hostile();
+            let key = Rotated(Arc::new(Mutex::new("OLD".to_owned())));
+            let settings = builder(&kinesis.endpoint_url(), STREAM).credentials(key.clone());
+            let producer = settings.connect().await.unwrap();
+            deliver_through(&kinesis, &producer, "rotated", 10_000, async || {
+                after_requests(&kinesis, 5).await;
+                kinesis.refuse_access_key_id("OLD", refusal.clone());
+                if is_late {
+                    // The new key is there only after the old one has been refused several times.
+                    let probes = || (producer.stats().requests_credentials >= 3).then_some(());
+                    until("the old key is not tried again", probes).await;
+                }
+                *key.0.lock().unwrap() = "NEW".to_owned();
+            })
+            .await;
+        }
     }
 }
 
+/// `KINESIS_BATCHER_AWAY_SECONDS=60` keeps the stream away for that long, under a load that fills the buffer.
 #[tokio::test]
-async fn a_stream_that_is_away_for_seconds_loses_nothing_and_costs_few_requests() {
+async fn a_stream_that_is_away_loses_nothing_and_costs_few_requests() {
+    let asked_for = std::env::var("KINESIS_BATCHER_AWAY_SECONDS").ok();
+    let (seconds, records) = match &asked_for {
+        Some(seconds) => (seconds.parse().unwrap(), 200_000),
+        None => (1, 20_000),
+    };
     for refusal in [
         Rejection::resource_not_found(),
         Rejection::access_denied(),
@@ -130,27 +135,19 @@ async fn a_stream_that_is_away_for_seconds_loses_nothing_and_costs_few_requests(
         let kinesis = hostile();
         let producer = producer(&kinesis).await;
         let code = refusal.code.clone();
-        deliver_through(&kinesis, &producer, "away", 20_000, async || {
+        deliver_through(&kinesis, &producer, "away", records, async || {
             after_requests(&kinesis, 4).await;
             kinesis.every(Operation::PutRecords, Fault::Reject(refusal));
-            let mut hold = producer.hold();
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while hold.is_none() {
-                assert!(Instant::now() < deadline, "it does not hold");
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                hold = producer.hold();
-            }
-            let error = hold.unwrap().error;
-            assert!(
-                code.is_empty() || *error.code() == kinesis_batcher_tokio::ErrorCode::new(&code),
-                "{error}"
-            );
+            let error = until("it does not hold", || producer.hold()).await.error;
+            assert!(code.is_empty() || *error.code() == ErrorCode::new(&code), "{error}");
             assert!(error.request_id().is_some(), "AWS's support asks for it: {error}");
-            let before = kinesis.requests(Operation::PutRecords);
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            let probes = kinesis.requests(Operation::PutRecords) - before;
-            // Sixteen were in flight when the first was refused.
-            assert!(probes <= 24, "{probes} requests in two seconds");
+            let (since, before) = (Instant::now(), kinesis.requests(Operation::PutRecords));
+            let is_over = || (since.elapsed() >= Duration::from_secs(seconds)).then_some(());
+            until("time stands still", is_over).await;
+            let requests = kinesis.requests(Operation::PutRecords) - before;
+            // Sixteen were in flight when the first was refused; probes begin quickly and reach a second.
+            let allowed = 16 + 8 + seconds;
+            assert!(requests <= allowed, "{requests} requests in {:?}", since.elapsed());
             kinesis.calm();
         })
         .await;
@@ -159,14 +156,17 @@ async fn a_stream_that_is_away_for_seconds_loses_nothing_and_costs_few_requests(
 
 #[tokio::test]
 async fn bodies_of_at_most_twenty_thousand_bytes_are_enough() {
-    let kinesis = hostile();
-    kinesis.limit_bodies(20_000);
-    let producer = producer(&kinesis).await;
-    deliver_through(&kinesis, &producer, "small", 5_000, async || ()).await;
-    let too_large = Record::new("k", vec![b'.'; 30_000]).unwrap();
-    let error = producer.send(too_large).await.unwrap().await.unwrap_err();
-    let FailureReason::Rejected(cause) = &error.failure().reason else { panic!("{error}") };
-    assert!(cause.to_string().contains("413"), "{cause}");
+    // A service refuses what it has read; a proxy may refuse a body before it has read it.
+    for limit in [HostileKinesis::limit_bodies, HostileKinesis::limit_bodies_unread] {
+        let kinesis = hostile();
+        limit(&kinesis, 20_000);
+        let producer = producer(&kinesis).await;
+        deliver_through(&kinesis, &producer, "small", 5_000, async || ()).await;
+        let too_large = Record::new("k", vec![b'.'; 30_000]).unwrap();
+        let error = producer.send(too_large).await.unwrap().await.unwrap_err();
+        let FailureReason::Rejected(cause) = &error.failure().reason else { panic!("{error}") };
+        assert!(cause.to_string().contains("413"), "{cause}");
+    }
 }
 
 #[tokio::test]
@@ -176,14 +176,7 @@ async fn a_refused_connection_names_the_endpoint_and_the_cause() {
     let producer = producer(&kinesis).await;
     drop(kinesis);
     let delivery = producer.send(record("held")).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let error = loop {
-        if let Some(error) = producer.snapshot().last_error {
-            break error;
-        }
-        assert!(Instant::now() < deadline, "nothing failed");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    };
+    let error = until("nothing failed", || producer.snapshot().last_error).await;
     assert_eq!(error.to_string(), format!("NotSent: {endpoint}: connection refused"));
     drop(delivery);
 }

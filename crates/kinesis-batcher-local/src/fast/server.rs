@@ -263,9 +263,9 @@ where
 {
     let mut answer = Answer::new();
     loop {
-        let request = match connection.next_request().await {
+        let request = match connection.next_request(usize::MAX).await {
             Ok(request) => request,
-            Err(ReadError::Gone) => return,
+            Err(ReadError::Gone | ReadError::BodyTooLarge { .. }) => return,
             Err(ReadError::Refused(reply)) => {
                 let _ = connection.write(&reply.into_bytes(0)).await;
                 return;

@@ -12,9 +12,17 @@ use crate::http::{Connection, ReadError, Reply, Request};
 pub(crate) async fn serve(mut connection: Connection, shared: Arc<Shared>) {
     shared.observe(|kinesis| kinesis.observed.connections += 1);
     loop {
-        let request = match connection.next_request().await {
+        let unread_from = shared.observe(|kinesis| kinesis.script.unread_body_bytes).unwrap_or(usize::MAX);
+        let request = match connection.next_request(unread_from).await {
             Ok(request) => request,
             Err(ReadError::Gone) => return,
+            Err(ReadError::BodyTooLarge { unread }) => {
+                let reply = Rejection::content_too_large().into_reply().closing();
+                if connection.write(&reply.into_bytes(shared.next_request_id())).await.is_ok() {
+                    connection.discard(unread).await;
+                }
+                return;
+            }
             Err(ReadError::Refused(reply)) => {
                 let _ = connection.write(&reply.into_bytes(0)).await;
                 return;

@@ -1,6 +1,7 @@
 //! What is to happen to the calls to come.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use super::swarm::Swarm;
 use super::{Fault, Operation, Rejection};
@@ -15,6 +16,10 @@ pub(crate) struct Script {
     /// What a request with this key gets.
     pub(crate) refused_keys: HashMap<String, Rejection>,
     pub(crate) body_bytes_max: Option<usize>,
+    /// Larger bodies are refused before they are read.
+    pub(crate) unread_body_bytes: Option<usize>,
+    /// When DescribeStreamSummary was answered within the last second, if its limit counts.
+    pub(crate) summaries: Option<VecDeque<Instant>>,
     /// What a request in CBOR gets.
     pub(crate) cbor_refusal: Option<Rejection>,
 }
@@ -39,7 +44,21 @@ impl Script {
             Some(Fault::None) | None => {}
             Some(fault) => return fault.clone(),
         }
+        if operation == Operation::DescribeStreamSummary && !self.admits_summary() {
+            return Fault::Reject(Rejection::limit_exceeded());
+        }
         self.swarm.as_mut().map_or(Fault::None, |swarm| swarm.draw(operation, entries))
+    }
+
+    fn admits_summary(&mut self) -> bool {
+        let Some(answered) = &mut self.summaries else { return true };
+        let now = Instant::now();
+        answered.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
+        let is_admitted = answered.len() < SUMMARIES_PER_SECOND;
+        if is_admitted {
+            answered.push_back(now);
+        }
+        is_admitted
     }
 }
 
@@ -49,3 +68,6 @@ fn check(operation: Operation, fault: &Fault) {
         "{fault:?} is about the entries of PutRecords, and {operation:?} has none"
     );
 }
+
+/// S-11.
+const SUMMARIES_PER_SECOND: usize = 20;

@@ -1,5 +1,6 @@
 //! The handle on a hostile Kinesis.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -139,6 +140,17 @@ impl HostileKinesis {
     /// they are sent.
     pub fn limit_bodies(&self, bytes_max: usize) {
         self.shared.lock().script.body_bytes_max = Some(bytes_max);
+    }
+
+    /// As [`limit_bodies`](Self::limit_bodies), but by the request's head, as reverse proxies do: the reply comes while the
+    /// client still sends, and then the connection ends.
+    pub fn limit_bodies_unread(&self, bytes_max: usize) {
+        self.shared.lock().script.unread_body_bytes = Some(bytes_max);
+    }
+
+    /// Answers at most 20 calls of DescribeStreamSummary in any second, which is an account's limit (S-11). Nothing ends that.
+    pub fn limit_summaries(&self) {
+        self.shared.lock().script.summaries = Some(VecDeque::new());
     }
 
     /// Refuses signatures whose time is more than 5 minutes off, as the service does. Nothing ends that.

@@ -23,6 +23,8 @@ pub(crate) enum ReadError {
     Gone,
     /// The client is told this, and then the connection ends: where the next request begins is not known.
     Refused(Box<Reply>),
+    /// The body is larger than was asked for, and so many bytes of it are unread.
+    BodyTooLarge { unread: usize },
 }
 
 /// The next connection.
@@ -60,8 +62,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Self { stream, received: BytesMut::with_capacity(READ_BYTES) }
     }
 
-    /// Reads one request to its end.
-    pub(crate) async fn next_request(&mut self) -> Result<Request, ReadError> {
+    /// Reads one request to its end, or to its body if that has more bytes than this.
+    pub(crate) async fn next_request(&mut self, body_bytes_max: usize) -> Result<Request, ReadError> {
         let (head, head_bytes) = loop {
             match Head::parse(&self.received).map_err(refuse)? {
                 Some(parsed) => break parsed,
@@ -72,6 +74,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(gone)?;
         }
         let total = head_bytes + head.body_bytes;
+        if head.body_bytes > body_bytes_max {
+            return Err(ReadError::BodyTooLarge { unread: total.saturating_sub(self.received.len()) });
+        }
         while self.received.len() < total {
             self.read(total - self.received.len()).await?;
         }
@@ -85,6 +90,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stream.write_all(bytes).await?;
         // TLS keeps the last bytes otherwise.
         self.stream.flush().await
+    }
+
+    /// Reads so many bytes and forgets them: a connection that is closed with unread bytes is reset, and the reply before it
+    /// is lost.
+    #[cfg(feature = "hostile")]
+    pub(crate) async fn discard(&mut self, mut bytes: usize) {
+        while bytes > 0 {
+            self.received.clear();
+            if self.read(READ_BYTES.min(bytes)).await.is_err() {
+                return;
+            }
+            bytes = bytes.saturating_sub(self.received.len());
+        }
     }
 
     /// Resolves once the client has closed the connection. What it sends meanwhile is kept.

@@ -1,52 +1,15 @@
 //! A stream that cannot be written to at all: nothing is lost, nothing more is read, and the cause is said once.
 
 use std::io::Write;
-use std::process::{ChildStdin, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::process::Stdio;
 
 use kinesis_batcher_local::hostile::{
     Distribution, Entries, EntryError, Fault, HostileKinesis, HostileOptions, Operation, Rejection,
     StreamMode,
 };
 
+use crate::endless::Endless;
 use crate::run::{Files, Running, finish, hostile, letters, lines, number, push_to, wait_until};
-
-/// Writes lines into a pipe until it is stopped, as fast as they are read.
-struct Endless {
-    lines: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    writer: JoinHandle<()>,
-}
-
-impl Endless {
-    fn into(mut pipe: ChildStdin) -> Self {
-        let (lines, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let writer = {
-            let (lines, stop) = (Arc::clone(&lines), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let line = lines.load(Ordering::Relaxed);
-                    writeln!(pipe, "{line:0>999}").unwrap();
-                    lines.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        };
-        Self { lines, stop, writer }
-    }
-
-    /// Lines of 1,000 bytes that the pipe took.
-    fn written(&self) -> u64 {
-        self.lines.load(Ordering::Relaxed)
-    }
-
-    fn finish(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.writer.join().unwrap();
-        self.lines.load(Ordering::Relaxed)
-    }
-}
 
 /// Waits for so many more PutRecords requests.
 fn wait_for_requests(kinesis: &HostileKinesis, more: usize) {

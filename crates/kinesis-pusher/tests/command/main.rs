@@ -6,6 +6,7 @@ mod credentials;
 #[cfg(feature = "local")]
 mod embedded;
 mod encodings;
+mod endless;
 mod environment;
 mod faults;
 mod holding;
@@ -17,6 +18,7 @@ mod pipes;
 mod reach;
 mod read;
 mod read_faults;
+mod rotation;
 mod run;
 #[cfg(feature = "local")]
 mod serve;
