@@ -15,7 +15,7 @@
 
 mod common;
 
-use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,12 +23,8 @@ use std::time::{Duration, Instant};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
-use common::{Server, cpu_time};
-use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
-use kinesis_batcher_tokio::{
-    AwsOptions, Bytes, Completion, Config, Credentials, Producer, Record, SdkConfig, ShardLimit,
-    SharedCredentialsProvider, connectivity,
-};
+use common::{FastServer, cpu_time};
+use kinesis_batcher_tokio::{Bytes, Completion, Config, Producer, Record, SdkConfig, ShardLimit};
 use tokio::task::JoinSet;
 
 const PAYLOAD: [u8; 100] = [b'x'; 100];
@@ -39,48 +35,45 @@ const REQUEST_RECORDS: u64 = 500;
 const HELD_BY_THE_LOOP: usize = REQUESTS_IN_FLIGHT * REQUEST_RECORDS as usize;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    match arguments.next().as_deref() {
-        Some("--serve") => serve(),
-        Some(records) => run(records.parse().expect("the argument is a number of records")),
-        None => run(500_000),
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
+        ["--serve", authority_file] => FastServer::serve(Path::new(authority_file)),
+        [records] => run(records.parse().expect("the argument is a number of records")),
+        _ => run(500_000),
     }
 }
 
-/// Serves until the standard input ends, which it does with the process that bench runs in.
-fn serve() {
-    let options = FastOptions { store: false, ..FastOptions::default() };
-    let server = FastKinesis::start(options).expect("the loopback interface takes a server");
-    println!("{}", server.endpoint_url());
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).expect("the standard input ends");
-}
-
 fn run(records: u64) {
-    let server = Server::start();
+    let server = FastServer::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts");
-    let config = runtime.block_on(sdk_config(server.endpoint_url.clone()));
+    let config = runtime.block_on(server.sdk_config(&server.plain_url));
+    let over_tls = runtime.block_on(server.sdk_config(&server.tls_url));
     let default_buffer = Config::default().buffer_records_max();
-    let (mut plain, mut small, mut large) = (Vec::new(), Vec::new(), Vec::new());
+    let lines: [(&str, &dyn Fn()); 5] = [
+        ("plain SDK loop", &|| runtime.block_on(plain_sdk(&config, records))),
+        ("producer, 8,000 buffered", &|| runtime.block_on(producer(&config, records, HELD_BY_THE_LOOP))),
+        ("producer, 200,000 buffered", &|| runtime.block_on(producer(&config, records, default_buffer))),
+        ("SDK loop over TLS", &|| runtime.block_on(plain_sdk(&over_tls, records))),
+        ("producer over TLS", &|| runtime.block_on(producer(&over_tls, records, default_buffer))),
+    ];
+    let mut costs = [const { Vec::new() }; 5];
     // The first round warms up connections and allocator and does not count.
     for round in 0..=ROUNDS {
-        let costs = [
-            measure(records, || runtime.block_on(plain_sdk(&config, records))),
-            measure(records, || runtime.block_on(producer(&config, records, HELD_BY_THE_LOOP))),
-            measure(records, || runtime.block_on(producer(&config, records, default_buffer))),
-        ];
-        if round > 0 {
-            for (rounds, cost) in [&mut plain, &mut small, &mut large].into_iter().zip(costs) {
-                rounds.push(cost);
+        for ((_, line), costs) in lines.iter().zip(&mut costs) {
+            let cost = measure(records, line);
+            if round > 0 {
+                costs.push(cost);
             }
         }
     }
     println!("{records} records of {} B, 22-byte keys, {ROUNDS} rounds, medians", PAYLOAD.len());
     println!("{:<28} {:>14} {:>12} {:>8}", "", "CPU ns/record", "records/s", "CPU");
-    let unit = report("plain SDK loop", plain, None);
-    report("producer, 8,000 buffered", small, Some(unit));
-    report("producer, 200,000 buffered", large, Some(unit));
+    let mut unit = None;
+    for ((name, _), costs) in lines.iter().zip(costs) {
+        let cpu = report(name, costs, unit);
+        unit = unit.or(Some(cpu));
+    }
 }
 
 fn report(name: &str, mut rounds: Vec<Cost>, unit: Option<f64>) -> f64 {
@@ -151,16 +144,4 @@ async fn producer(sdk: &SdkConfig, records: u64, buffer_records_max: usize) {
 
 fn key(number: u64) -> String {
     format!("customer-{number:013}")
-}
-
-async fn sdk_config(endpoint_url: String) -> SdkConfig {
-    let credentials = Credentials::new("access", "secret", None, None, "bench");
-    let options = AwsOptions {
-        region: Some("us-east-1".into()),
-        endpoint_url: Some(endpoint_url),
-        credentials: Some(SharedCredentialsProvider::new(credentials)),
-        ..AwsOptions::default()
-    };
-    let stream = "fast".parse().expect("a stream's name");
-    options.load(&stream, connectivity()).await.expect("the options are sound")
 }

@@ -3,6 +3,8 @@
 //!
 //! `cargo bench -p kinesis-batcher-tokio --bench transport [-- ROUNDS]`
 //!
+//! The bare client speaks plain HTTP/1.1; the others do, and speak HTTP/1.1 over TLS besides.
+//!
 //! All send the same requests, ten at a time over ten connections, from one thread to a server in a process of its own.
 //! CPU time is this process's, user and system. They take turns in each round, and the median of the rounds' ratios to
 //! the bare client is what counts on a noisy machine. Allocations are counted in a round of their own.
@@ -17,8 +19,8 @@ mod common;
 mod cost;
 
 use std::future::Future;
-use std::io::Read;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +29,10 @@ use aws_sdk_kinesis::Client as SdkClient;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bare::Bare;
-use common::Server;
+use common::FastServer;
 use cost::{allocations, cpu_time, median};
-use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
 use kinesis_batcher_tokio::{
-    AwsOptions, AwsTransport, Bytes, Credentials, PutRecords, Record, RecordOutcome, SdkConfig,
-    SharedCredentialsProvider, Transport, Wire, connectivity,
+    AwsTransport, Bytes, PutRecords, Record, RecordOutcome, SdkConfig, Transport, Wire,
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -45,21 +45,12 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let number = |text: &str| text.parse::<usize>().expect("the argument is a number");
     match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
-        ["--serve"] => serve(),
+        ["--serve", authority_file] => FastServer::serve(Path::new(authority_file)),
         [] => compare(9),
         [rounds] => compare(number(rounds)),
         [name, bytes, requests] => once(name, number(bytes), number(requests)),
         _ => panic!("the arguments are ROUNDS, or CLIENT SIZE REQUESTS"),
     }
-}
-
-/// Serves until the standard input ends, which it does with the process that the bench runs in.
-fn serve() {
-    let options = FastOptions { store: false, ..FastOptions::default() };
-    let server = FastKinesis::start(options).expect("the loopback interface takes a server");
-    println!("{}", server.endpoint_url());
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).expect("the standard input ends");
 }
 
 fn compare(rounds: usize) {
@@ -104,15 +95,15 @@ fn once(name: &str, bytes: usize, requests: usize) {
 struct Bench {
     runtime: Runtime,
     clients: Vec<Client>,
-    _server: Server,
+    _server: FastServer,
 }
 
 impl Bench {
     fn new() -> Self {
-        let server = Server::start();
+        let server = FastServer::start();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime starts");
-        let clients = runtime.block_on(clients(&server.endpoint_url));
+        let clients = runtime.block_on(clients(&server));
         Self { runtime, clients, _server: server }
     }
 
@@ -150,15 +141,20 @@ struct Client {
 
 type Send = Box<dyn Fn(Arc<PutRecords>, usize) -> Pin<Box<dyn Future<Output = ()> + std::marker::Send>>>;
 
-async fn clients(endpoint_url: &str) -> Vec<Client> {
-    let config = sdk_config(endpoint_url).await;
-    let address = endpoint_url.strip_prefix("http://").and_then(|address| address.parse().ok());
+async fn clients(server: &FastServer) -> Vec<Client> {
+    let config = server.sdk_config(&server.plain_url).await;
+    let over_tls = server.sdk_config(&server.tls_url).await;
+    let address = server.plain_url.strip_prefix("http://").and_then(|address| address.parse().ok());
     vec![
         Client { name: "plain SDK loop", send: plain_sdk(SdkClient::new(&config)) },
         Client { name: "transport-sdk", send: transport(&config, Wire::Sdk) },
         Client { name: "transport-lean", send: transport(&config, Wire::Lean) },
         Client { name: "transport-direct", send: transport(&config, Wire::Direct) },
         Client { name: "transport-cbor", send: transport(&config, Wire::Cbor) },
+        Client { name: "SDK loop, TLS", send: plain_sdk(SdkClient::new(&over_tls)) },
+        Client { name: "lean, TLS", send: transport(&over_tls, Wire::Lean) },
+        Client { name: "direct, TLS", send: transport(&over_tls, Wire::Direct) },
+        Client { name: "cbor, TLS", send: transport(&over_tls, Wire::Cbor) },
         Client { name: "bare", send: bare(address.expect("a socket's address")) },
     ]
 }
@@ -217,16 +213,4 @@ fn request(bytes: usize, records: usize) -> Arc<PutRecords> {
     let record =
         |number| Record::new(format!("customer-{number:013}"), data.clone()).expect("a valid record");
     Arc::new(PutRecords::of_records((0..records).map(record)).expect("it fits into one request"))
-}
-
-async fn sdk_config(endpoint_url: &str) -> SdkConfig {
-    let credentials = Credentials::new("access", "secret", None, None, "bench");
-    let options = AwsOptions {
-        region: Some("us-east-1".into()),
-        endpoint_url: Some(endpoint_url.to_owned()),
-        credentials: Some(SharedCredentialsProvider::new(credentials)),
-        ..AwsOptions::default()
-    };
-    let stream = "fast".parse().expect("a stream's name");
-    options.load(&stream, connectivity()).await.expect("the options are sound")
 }
