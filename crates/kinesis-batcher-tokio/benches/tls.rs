@@ -58,8 +58,7 @@ fn start(arguments: &[&str]) {
     let status = Command::new(std::env::current_exe().expect("the bench knows its own file"))
         .arg("--client")
         .args(arguments)
-        .env("SSL_CERT_FILE", folder.join("authority.pem"))
-        .env_remove("SSL_CERT_DIR")
+        .env("AWS_CA_BUNDLE", folder.join("authority.pem"))
         .status();
     std::fs::remove_dir_all(&folder).expect("it was made here");
     assert!(status.expect("the bench can start itself").success(), "the client has failed");
@@ -111,7 +110,7 @@ struct Servers {
 
 impl Servers {
     fn start() -> Self {
-        let pem_file = std::env::var_os("SSL_CERT_FILE").expect("the first process has set it");
+        let pem_file = std::env::var_os("AWS_CA_BUNDLE").expect("the first process has set it");
         let mut process = Command::new(std::env::current_exe().expect("the bench knows its own file"))
             .arg("--serve")
             .arg(pem_file)

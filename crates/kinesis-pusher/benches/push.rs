@@ -67,7 +67,7 @@ fn compare(rounds: usize, lines: u64) {
         ("push --aggregate in JSON", 0, with(push(plain), &["--aggregate"])),
     ];
     let mut contenders = contenders.map(|(name, server, mut command)| {
-        command.env("SSL_CERT_FILE", &pem_file).env_remove("SSL_CERT_DIR").arg(&input);
+        command.env("AWS_CA_BUNDLE", &pem_file).arg(&input);
         (name, server, command)
     });
     let mut costs = [const { Vec::new() }; CONTENDERS];
