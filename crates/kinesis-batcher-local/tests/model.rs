@@ -1,4 +1,4 @@
-//! The model of the service of `kinesis-batcher-sim` beside ferrokinesis, on the behaviour that both have.
+//! `kinesis-model` beside ferrokinesis, on the behaviour that both have.
 //!
 //! Where they differ on purpose nothing is compared: ferrokinesis counts limits in fixed seconds and without partition
 //! keys, takes 5 MiB a request, measures partition keys in bytes, and lets explicit hash keys with leading zeros through.
@@ -7,9 +7,10 @@
 
 use std::time::Instant;
 
-use kinesis_batcher_core::{HashKey, SequenceNumber, ShardId, Timestamp};
 use kinesis_batcher_local::{EmbeddedKinesis, EmbeddedOptions, RawClient, RawReply};
-use kinesis_batcher_sim::{EntryReply, Kinesis, PutEntry, Refusal, Rng, ServiceOptions};
+use kinesis_model::{
+    EntryReply, Kinesis, PutEntry, Refusal, Rng, SequenceNumber, ServiceOptions, ShardId, Time,
+};
 use serde_json::{Value, json};
 
 /// The same stream in both.
@@ -33,7 +34,7 @@ impl Both {
             EmbeddedKinesis::start(EmbeddedOptions { enforce_limits, ..EmbeddedOptions::default() }).unwrap();
         emulator.create_stream(STREAM, shards).await.unwrap();
         let client = RawClient::new(emulator.address());
-        Self { model: Kinesis::new(options, 1, Timestamp::ZERO), emulator, client }
+        Self { model: Kinesis::new(options, 1, Time::ZERO), emulator, client }
     }
 
     /// What the model says to these records.
@@ -45,7 +46,7 @@ impl Both {
                 PutEntry::from_wire(data, Some(key), explicit.as_deref(), position)
             })
             .collect();
-        self.model.put_records(Timestamp::ZERO, &entries?)
+        self.model.put_records(Time::ZERO, &entries?).answer()
     }
 
     /// What the emulator says to them; the data are "x".
@@ -66,19 +67,21 @@ impl Both {
             let of_model: Vec<(ShardId, SequenceNumber)> =
                 self.ask_model(keys, b"x").unwrap().into_iter().map(stored).collect();
             let reply = self.ask_emulator(keys).ok().unwrap();
-            let of_emulator: Vec<(ShardId, SequenceNumber)> = reply["Records"]
+            let of_emulator: Vec<(ShardId, String)> = reply["Records"]
                 .as_array()
                 .unwrap()
                 .iter()
                 .map(|entry| {
                     let text = |field: &str| entry[field].as_str().unwrap().to_owned();
-                    (text("ShardId").as_str().into(), text("SequenceNumber").as_str().into())
+                    (text("ShardId").parse().unwrap(), text("SequenceNumber"))
                 })
                 .collect();
             for ((key, model), emulator) in keys.iter().zip(&of_model).zip(&of_emulator) {
                 assert_eq!(model.0, emulator.0, "{key:?} belongs into the same shard");
             }
             assert_rising(&of_model, "the model");
+            // Decimal numbers of 56 digits.
+            assert!(of_emulator.iter().all(|(_, number)| number.len() == 56), "{of_emulator:?}");
             assert_rising(&of_emulator, "ferrokinesis");
         }
     }
@@ -100,11 +103,11 @@ impl Both {
 fn stored(reply: EntryReply) -> (ShardId, SequenceNumber) {
     match reply {
         EntryReply::Stored { shard_id, sequence_number } => (shard_id, sequence_number),
-        EntryReply::Failed(code) => panic!("without limits nothing fails, and this did with {code}"),
+        reply => panic!("without limits nothing fails, and this did: {reply:?}"),
     }
 }
 
-fn assert_rising(stored: &[(ShardId, SequenceNumber)], who: &str) {
+fn assert_rising<N: Ord>(stored: &[(ShardId, N)], who: &str) {
     let mut last = std::collections::BTreeMap::new();
     for (shard, number) in stored {
         if let Some(before) = last.insert(shard, number) {
@@ -129,7 +132,7 @@ fn generated_keys(seed: u64, count: usize) -> Vec<Key> {
             1 => Some(at_an_end),
             _ => None,
         };
-        (key, explicit.map(|key| HashKey::new(key).to_string()))
+        (key, explicit.map(|key| key.to_string()))
     });
     keys.collect()
 }
@@ -144,14 +147,14 @@ async fn records_land_in_the_same_shards_before_and_after_splits_and_merges() {
         let mut both = Both::start(shards, false).await;
         both.put_and_compare(&generated_keys(u64::from(shards), 1_000));
         for round in 0..4 {
-            let open: Vec<ShardId> = both.model.open_shards().map(|shard| shard.id.clone()).collect();
-            let parent = &open[round % open.len()];
-            both.model.split(Timestamp::ZERO, parent).unwrap();
+            let open: Vec<ShardId> = both.model.open_shards().map(|shard| shard.id).collect();
+            let parent = open[round % open.len()];
+            both.model.split(Time::ZERO, parent).unwrap();
             let [lower, upper] = both.emulator.split_shard(STREAM, &parent.to_string()).await.unwrap();
             both.put_and_compare(&generated_keys(100 + round as u64, 500));
             if round % 2 == 1 {
-                let [left, right] = [lower.as_str(), upper.as_str()].map(ShardId::new);
-                both.model.merge(Timestamp::ZERO, &left, &right).unwrap();
+                let [left, right] = [&lower, &upper].map(|id| id.parse().unwrap());
+                both.model.merge(Time::ZERO, left, right).unwrap();
                 both.emulator.merge_shards(STREAM, &lower, &upper).await.unwrap();
                 both.put_and_compare(&generated_keys(200 + round as u64, 500));
             }
@@ -183,7 +186,7 @@ async fn a_record_above_one_mebibyte_takes_its_neighbours_with_it() {
         PutEntry { data: b"x", partition_key: Some("k"), explicit_hash_key: None },
         PutEntry { data: &large, partition_key: Some("k"), explicit_hash_key: None },
     ];
-    let refusal = both.model.put_records(Timestamp::ZERO, &entries).unwrap_err();
+    let refusal = both.model.put_records(Time::ZERO, &entries).answer().unwrap_err();
     let reply = both.client.put_records(STREAM, &[("k", b"x"), ("k", &large)]).unwrap();
     assert_eq!(refusal.status_and_code().0, reply.status);
     both.assert_nothing_is_stored().await;
@@ -198,12 +201,9 @@ async fn a_shard_takes_a_seconds_worth_at_once_and_then_its_rate() {
     let (mut of_model, mut of_emulator) = (0, 0);
     for _ in 0..10 {
         let entries = [PutEntry { data: b"x", partition_key: Some("k"), explicit_hash_key: None }; 500];
-        let now = Timestamp::from_nanos(began.elapsed().as_nanos() as u64);
-        let replies = both.model.put_records(now, &entries).unwrap();
-        of_model += count(replies.iter().map(|reply| match reply {
-            EntryReply::Stored { .. } => None,
-            EntryReply::Failed(code) => Some(*code),
-        }));
+        let now = Time::from_nanos(began.elapsed().as_nanos() as u64);
+        let replies = both.model.put_records(now, &entries).answer().unwrap();
+        of_model += count(replies.iter().map(EntryReply::code));
         let reply = both.ask_emulator(&keys).ok().unwrap();
         let entries = reply["Records"].as_array().unwrap();
         of_emulator += count(entries.iter().map(|entry| entry["ErrorCode"].as_str()));

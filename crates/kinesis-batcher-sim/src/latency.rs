@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rng::Rng;
+use kinesis_model::Rng;
 
 /// A distribution of durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,6 @@ mod meter;
 mod network;
 mod options;
 mod report;
-mod rng;
 mod series;
 mod service;
 mod simulation;
@@ -70,17 +69,17 @@ pub use check::{
 };
 pub use faults::{Fault, FaultKind, Faults, OutageKind};
 pub use histogram::Percentiles;
+pub use kinesis_model::{
+    AccountFault, Accounting, Distribution, EntryReply, Kinesis, Law, Malformed, Numbering, OpenShard,
+    Others, Permits, PutEntry, PutReply, Refusal, ReshardError, Rng, ServiceFaults, ServiceOptions,
+    StreamMode,
+};
 pub use latency::Latency;
 pub use ledger::{Acceptance, Ledger, RecordFacts};
 pub use network::Network;
 pub use options::{Ending, Options};
 pub use report::{Report, Settled, Totals};
-pub use rng::Rng;
 pub use series::{Point, ShardPoint};
-pub use service::{
-    AccountFault, Distribution, EntryReply, Kinesis, Malformed, OpenShard, Permits, PutEntry, Refusal,
-    ReshardError, ServiceFaults, ServiceOptions, StreamMode,
-};
 pub use simulation::{run, run_with};
 pub use window::Window;
 pub use workload::{KeyText, Keys, Rate, Sizes, Spacing, Workload};

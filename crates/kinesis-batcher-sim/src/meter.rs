@@ -8,7 +8,7 @@ use kinesis_batcher_core::{Batcher, FailureReason, ShardId};
 use crate::histogram::Histogram;
 use crate::report::{Settled, Totals};
 use crate::series::{Point, ShardPoint};
-use crate::service::{EntryReply, Kinesis, PutEntry};
+use crate::service::{EntryReply, Kinesis, PutEntry, shard_id};
 
 /// The figures of a run, while it runs.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Meter {
         let totals = &mut self.totals;
         for (entry, reply) in entries.iter().zip(replies) {
             match reply {
-                EntryReply::Stored { .. } => {
+                EntryReply::Stored { .. } | EntryReply::StoredBehind { .. } => {
                     totals.entries_stored += 1;
                     totals.bytes_stored += entry.bytes() as u64;
                 }
@@ -186,14 +186,15 @@ impl Meter {
         let mut shards = BTreeMap::new();
         for shard in service.open_shards() {
             let counters = [shard.records_accepted, shard.bytes_accepted, shard.records_throttled];
-            let before = self.last_shards.get(shard.id).copied().unwrap_or_default();
-            shards.insert(shard.id.clone(), counters);
+            let id = shard_id(shard.id);
+            let before = self.last_shards.get(&id).copied().unwrap_or_default();
+            shards.insert(id.clone(), counters);
             point.shards.push(ShardPoint {
-                shard_id: shard.id.clone(),
+                allowed_records_per_second: allowed.get(&id).copied(),
+                shard_id: id,
                 entries_stored: counters[0] - before[0],
                 bytes_stored: counters[1] - before[1],
                 entries_throttled: counters[2] - before[2],
-                allowed_records_per_second: allowed.get(shard.id).copied(),
             });
         }
         self.last_shards = shards;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::faults::{Conditions, OutageKind};
 use crate::latency::Latency;
-use crate::rng::Rng;
+use kinesis_model::Rng;
 
 /// The network of each producer, when nothing is wrong with it. Each request draws its own latencies, so requests
 /// and replies overtake each other.

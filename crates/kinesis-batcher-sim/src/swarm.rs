@@ -5,14 +5,15 @@ mod storm;
 use std::time::Duration;
 
 use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
+use kinesis_model::{Accounting, Distribution, Law, Permits, StreamMode};
 
 use crate::faults::Faults;
 use crate::latency::Latency;
 use crate::network::Network;
 use crate::options::{Ending, Options};
-use crate::rng::Rng;
-use crate::service::{Distribution, Permits, ServiceOptions, StreamMode};
+use crate::service::ServiceOptions;
 use crate::workload::{KeyText, Keys, Rate, Sizes, Spacing, Workload};
+use kinesis_model::Rng;
 
 impl Options {
     /// Everything chosen by the seed: settings, stream, workload, network and faults. A run has a few hundred records
@@ -106,9 +107,11 @@ fn config(rng: &mut Rng) -> Config {
 
 fn service(rng: &mut Rng) -> ServiceOptions {
     let shards = rng.magnitude(1, 64) as u32;
-    let mut service = ServiceOptions { shards, ..ServiceOptions::default() };
+    let mut service = ServiceOptions::default();
+    service.shards = shards;
     if rng.one_in(2) {
-        service.burst = Duration::from_millis(rng.magnitude(1, 2_000));
+        let burst = Duration::from_millis(rng.magnitude(1, 2_000));
+        service.accounting = Accounting::of(Law::Token { burst });
     }
     if rng.one_in(2) {
         // As if others wrote to the stream too.

@@ -95,7 +95,7 @@ impl<T> Default for Window<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Rng;
+    use kinesis_model::Rng;
     use std::collections::BTreeMap;
 
     #[test]

@@ -9,6 +9,7 @@ use kinesis_batcher_core::{
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, RequestView, Scene};
+use crate::service::sequence_number;
 use crate::window::Window;
 
 /// Remembers each stored copy of a record until its end is told.
@@ -101,7 +102,8 @@ impl ReceiptsAreTrue {
 
     fn stored(&mut self, records: Records<'_>, replies: &[EntryReply]) {
         for (index, reply) in replies.iter().enumerate() {
-            let EntryReply::Stored { sequence_number, .. } = reply else { continue };
+            let Some((_, number)) = reply.stored() else { continue };
+            let sequence_number = sequence_number(number);
             let numbers = records.of_entry(index);
             for (place, &number) in (0u32..).zip(numbers) {
                 // One that has ended was told to be a possible duplicate then, if it could be one.

@@ -544,7 +544,7 @@ fn first_of_shard(
 }
 
 fn is_stored(reply: &EntryReply) -> bool {
-    matches!(reply, EntryReply::Stored { .. })
+    reply.stored().is_some()
 }
 
 /// The longest back-off of a shard, and of the whole.

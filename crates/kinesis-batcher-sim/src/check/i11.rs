@@ -50,7 +50,7 @@ impl OrderOfKeys {
         replies: &[EntryReply],
     ) -> Result<(), Breach> {
         for (index, reply) in replies.iter().enumerate() {
-            if matches!(reply, EntryReply::Stored { .. }) {
+            if reply.stored().is_some() {
                 for &number in records.of_entry(index) {
                     self.stored(scene, producer, number)?;
                 }

@@ -6,7 +6,8 @@ mod swarm;
 use std::fmt;
 use std::time::Duration;
 
-use crate::service::{AccountFault, Distribution, ServiceFaults};
+use crate::service::{AccountFault, ServiceFaults};
+use kinesis_model::Distribution;
 
 pub(crate) use conditions::Conditions;
 

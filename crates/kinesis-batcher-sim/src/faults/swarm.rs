@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+use kinesis_model::{Distribution, Permits};
+
 use super::{Fault, FaultKind, Faults, OutageKind};
 use crate::options::Options;
-use crate::rng::Rng;
-use crate::service::{AccountFault, Distribution, Permits, ServiceFaults};
+use crate::service::{AccountFault, ServiceFaults};
+use kinesis_model::Rng;
 
 impl Faults {
     /// The faults of this seed.

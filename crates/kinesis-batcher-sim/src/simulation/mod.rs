@@ -18,10 +18,10 @@ use crate::ledger::Ledger;
 use crate::meter::Meter;
 use crate::options::{Ending, Options};
 use crate::report::Report;
-use crate::rng::Rng;
-use crate::service::Kinesis;
+use crate::service::{Kinesis, shard_map, time};
 use crate::trace::Trace;
 use crate::workload::{Arrivals, KeySpace, Maker, POISON};
+use kinesis_model::Rng;
 
 use agenda::{Agenda, Item};
 use flight::{Flights, Members};
@@ -107,11 +107,11 @@ impl Simulation {
             Faults::Plan(faults) => faults.clone(),
             Faults::None | Faults::Swarm => Vec::new(),
         };
-        let mut service = Kinesis::new(options.service.clone(), root.fork("service").next(), BEGIN);
+        let mut service = Kinesis::new(options.service.clone(), root.fork("service").next(), time(BEGIN));
         if options.workload.poison > 0 {
             service.set_poison(POISON);
         }
-        let map = service.shard_map();
+        let map = shard_map(&service);
         let producers: Vec<Producer> = (0..options.producers)
             .map(|index| {
                 let rng = root.fork("producer").fork(&index.to_string());
@@ -249,7 +249,7 @@ impl Simulation {
             }
         }
         if self.service_at <= self.now {
-            self.service.handle_timeout(self.now);
+            self.service.handle_timeout(time(self.now));
             self.watch_service();
         } else if agenda_at <= self.now {
             if let Some(item) = self.agenda.pop() {

@@ -4,13 +4,14 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Event, ShardId, ShardMap, Timestamp};
+use kinesis_batcher_core::{Event, ShardMap, Timestamp};
+use kinesis_model::{Numbering, ShardId};
 
 use super::agenda::Item;
 use super::{BEGIN, Simulation};
 use crate::check::{Cause, Observation, Scene};
 use crate::faults::{Conditions, FaultKind};
-use crate::service::{Kinesis, Refusal};
+use crate::service::{Kinesis, Refusal, shard_map, time, timestamp};
 
 /// The shards as they were listed last, and before that.
 pub(super) struct Listed {
@@ -32,10 +33,10 @@ impl Listed {
 impl Simulation {
     /// Notices what the service did, and when it wants to be called again.
     pub(super) fn watch_service(&mut self) {
-        self.service_at = self.service.poll_timeout().unwrap_or(Timestamp::MAX);
+        self.service_at = self.service.poll_timeout().map_or(Timestamp::MAX, timestamp);
         if self.service.map_version() != self.listed.version {
             self.listed.version = self.service.map_version();
-            let map = self.service.shard_map();
+            let map = shard_map(&self.service);
             self.listed.before = std::mem::replace(&mut self.listed.map, map);
             self.meter.shards_are_open(self.now.since(BEGIN), self.listed.open_shards());
             if self.trace.is_on() {
@@ -121,7 +122,7 @@ impl Simulation {
             FaultKind::ClockSkewed => self.signatures_fail(Refusal::InvalidSignature, Duration::ZERO),
             FaultKind::KeysRotated { reload } => self.signatures_fail(Refusal::UnrecognizedClient, reload),
             FaultKind::CreatedAgain(count) => {
-                self.service.create_again(self.now, count);
+                self.service.create_again(time(self.now), count, Numbering::Anew);
                 self.watch_service();
             }
             FaultKind::Distribution(distribution) => {
@@ -181,15 +182,16 @@ impl Simulation {
 
     /// What cannot be done just now, because the shards are not as they were planned for, is left undone.
     fn reshard(&mut self, what: FaultKind) {
-        let ids: Vec<ShardId> = self.service.open_shards().map(|shard| shard.id.clone()).collect();
+        let ids: Vec<ShardId> = self.service.open_shards().map(|shard| shard.id).collect();
         let at = self.rng.reshard.below(ids.len() as u64) as usize;
+        let now = time(self.now);
         let done = match what {
-            FaultKind::Split => self.service.split(self.now, &ids[at]),
+            FaultKind::Split => self.service.split(now, ids[at]),
             FaultKind::Merge if ids.len() > 1 => {
                 let left = at.min(ids.len() - 2);
-                self.service.merge(self.now, &ids[left], &ids[left + 1])
+                self.service.merge(now, ids[left], ids[left + 1])
             }
-            FaultKind::ShardCount(count) => self.service.set_shard_count(self.now, count),
+            FaultKind::ShardCount(count) => self.service.set_shard_count(now, count),
             _ => return,
         };
         self.meter.totals.reshards += u64::from(done.is_ok());

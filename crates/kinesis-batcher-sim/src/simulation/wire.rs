@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use kinesis_batcher_core::{RecordOutcome, Request, RequestError, Response, ServiceError, Timestamp};
+use kinesis_batcher_core::{
+    HashKey, RecordOutcome, Request, RequestError, Response, ServiceError, Timestamp,
+};
 
 use super::agenda::Item;
 use super::flight::{Flight, FlightId, LateCopy};
 use super::{BEGIN, Simulation};
 use crate::check::{Breach, Cause, Invariant, Kind, Observation, Records, RequestView, Scene};
 use crate::network::{Departure, Failing, Return};
-use crate::service::{EntryReply, PutEntry, Refusal};
+use crate::service::{EntryReply, PutEntry, PutReply, Refusal, sequence_number, shard_id, time};
 
 impl Simulation {
     /// A request leaves its producer.
@@ -76,13 +78,13 @@ impl Simulation {
             .map(|record| PutEntry {
                 data: record.data(),
                 partition_key: record.partition_key(),
-                explicit_hash_key: record.explicit_hash_key(),
+                explicit_hash_key: record.explicit_hash_key().map(HashKey::value),
             })
             .collect();
         let signer = &self.producers[flight.producer as usize].signer;
         let reply = match signer.refusal_of(flight.sent_at) {
-            Some(refusal) => Err(refusal),
-            None => self.service.put_records(self.now, &entries),
+            Some(refusal) => PutReply::refused(refusal),
+            None => self.service.put_records(time(self.now), &entries),
         };
         let sent_ago = self.now.since(flight.sent_at);
         let way = self.options.network.reply(&self.conditions, sent_ago, &mut self.rng.network);
@@ -92,37 +94,35 @@ impl Simulation {
             self.trace
                 .line(at, format_args!("   service gets {number} of p{producer}: {}, {way:?}", Told(&reply)));
         }
-        match &reply {
-            Ok(replies) => {
-                self.meter.stored(&entries, replies);
-                let records = flight.members.as_records();
-                for (index, reply) in replies.iter().enumerate() {
-                    if matches!(reply, EntryReply::Stored { .. }) {
-                        for &number in records.of_entry(index) {
-                            self.meter.totals.duplicates_stored += u64::from(self.ledger.stored(number));
-                        }
+        self.meter.totals.requests_refused += u64::from(reply.refusal.is_some());
+        if !reply.entries.is_empty() {
+            self.meter.stored(&entries, &reply.entries);
+            let records = flight.members.as_records();
+            for (index, reply) in reply.entries.iter().enumerate() {
+                if reply.stored().is_some() {
+                    for &number in records.of_entry(index) {
+                        self.meter.totals.duplicates_stored += u64::from(self.ledger.stored(number));
                     }
                 }
-                let stored = Observation::Stored {
-                    producer: flight.producer,
-                    request: flight.number,
-                    entries: &entries,
-                    records,
-                    replies,
-                    service: &self.service,
-                    late: false,
-                };
-                let clock = self.producers[flight.producer as usize].clock.told();
-                self.checkers.show(&Scene { now: self.now, clock, ledger: &self.ledger }, &stored);
             }
-            Err(_) => self.meter.totals.requests_refused += 1,
+            let stored = Observation::Stored {
+                producer: flight.producer,
+                request: flight.number,
+                entries: &entries,
+                records,
+                replies: &reply.entries,
+                service: &self.service,
+                late: false,
+            };
+            let clock = self.producers[flight.producer as usize].clock.told();
+            self.checkers.show(&Scene { now: self.now, clock, ledger: &self.ledger }, &stored);
         }
         drop(entries);
         self.watch_service();
         match way {
             Return::Lost { after, how } => self.fail_after(id, after, how),
             Return::Comes { after } => {
-                let outcome = match reply {
+                let outcome = match reply.answer() {
                     Ok(replies) => Ok(self.response(replies)),
                     Err(refusal) => Err(refused(refusal)),
                 };
@@ -187,12 +187,12 @@ impl Simulation {
             .map(|entry| PutEntry {
                 data: &entry.data,
                 partition_key: entry.partition_key.as_deref(),
-                explicit_hash_key: entry.explicit_hash_key,
+                explicit_hash_key: entry.explicit_hash_key.map(HashKey::value),
             })
             .collect();
         let reply = match self.producers[copy.producer as usize].signer.refusal_of(copy.sent_at) {
-            Some(refusal) => Err(refusal),
-            None => self.service.put_records(self.now, &entries),
+            Some(refusal) => PutReply::refused(refusal),
+            None => self.service.put_records(time(self.now), &entries),
         };
         self.meter.totals.requests_late += 1;
         if self.trace.is_on() {
@@ -201,14 +201,14 @@ impl Simulation {
             self.trace
                 .line(at, format_args!("   service gets {number} of p{producer} late: {}", Told(&reply)));
         }
-        if let Ok(replies) = &reply {
-            self.meter.stored(&entries, replies);
+        if !reply.entries.is_empty() {
+            self.meter.stored(&entries, &reply.entries);
             let stored = Observation::Stored {
                 producer: copy.producer,
                 request: copy.number,
                 entries: &entries,
                 records: copy.members.as_records(),
-                replies,
+                replies: &reply.entries,
                 service: &self.service,
                 late: true,
             };
@@ -227,12 +227,14 @@ impl Simulation {
             .into_iter()
             .map(|reply| match reply {
                 _ if garbled && rng.happens(conditions.no_verdict) => RecordOutcome::Unknown,
-                EntryReply::Stored { shard_id, sequence_number } => {
+                EntryReply::Stored { shard_id: id, sequence_number: number } => {
                     let unknown = garbled && rng.happens(conditions.unknown_shard);
-                    let shard_id = if unknown { UNKNOWN_SHARD.into() } else { shard_id };
-                    RecordOutcome::Stored { shard_id, sequence_number }
+                    let shard_id = if unknown { UNKNOWN_SHARD.into() } else { shard_id(id) };
+                    RecordOutcome::Stored { shard_id, sequence_number: sequence_number(number) }
                 }
-                EntryReply::Failed(code) => RecordOutcome::Failed(ServiceError::from_code(code)),
+                EntryReply::Failed(code) | EntryReply::StoredBehind { code, .. } => {
+                    RecordOutcome::Failed(ServiceError::from_code(code))
+                }
             })
             .collect();
         // Not both: one entry less and one more is a reply of the right length, and a lie that nobody can see.
@@ -283,22 +285,23 @@ impl std::fmt::Display for Numbers<'_> {
 }
 
 /// What the service said, in short.
-struct Told<'a>(&'a Result<Vec<EntryReply>, Refusal>);
+struct Told<'a>(&'a PutReply);
 
 impl std::fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let replies = match self.0 {
-            Ok(replies) => replies,
-            Err(refusal) => return write!(f, "refused: {refusal}"),
-        };
-        let stored = replies.iter().filter(|reply| matches!(reply, EntryReply::Stored { .. })).count();
-        write!(f, "{stored} of {} stored", replies.len())?;
-        for (index, reply) in replies.iter().enumerate().take(NUMBERS_SHOWN) {
-            match reply {
-                EntryReply::Stored { shard_id, sequence_number } => {
-                    write!(f, "{} {shard_id} {sequence_number}", if index == 0 { ":" } else { "," })?;
-                }
-                EntryReply::Failed(code) => write!(f, "{} {code}", if index == 0 { ":" } else { "," })?,
+        let PutReply { entries, refusal } = self.0;
+        if let Some(refusal) = refusal {
+            write!(f, "refused: {refusal}; ")?;
+        }
+        let stored = entries.iter().filter(|reply| reply.stored().is_some()).count();
+        write!(f, "{stored} of {} stored", entries.len())?;
+        for (index, reply) in entries.iter().enumerate().take(NUMBERS_SHOWN) {
+            f.write_str(if index == 0 { ":" } else { "," })?;
+            if let Some((shard_id, sequence_number)) = reply.stored() {
+                write!(f, " {shard_id} {sequence_number}")?;
+            }
+            if let Some(code) = reply.code() {
+                write!(f, " {code}")?;
             }
         }
         Ok(())

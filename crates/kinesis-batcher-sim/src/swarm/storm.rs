@@ -8,9 +8,9 @@ use crate::faults::{Fault, FaultKind, Faults};
 use crate::latency::Latency;
 use crate::network::Network;
 use crate::options::Options;
-use crate::rng::Rng;
 use crate::service::{AccountFault, ServiceFaults};
 use crate::workload::{Keys, Rate};
+use kinesis_model::Rng;
 
 pub(super) fn options(rng: &mut Rng) -> Options {
     match rng.below(12) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kinesis_batcher_core::Timestamp;
 
 use super::{Rate, Spacing, Workload};
-use crate::rng::Rng;
+use kinesis_model::Rng;
 
 /// When one producer is offered how many records.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use kinesis_batcher_core::PartitionKey;
 
 use super::fixed_point::inverse_power;
-use crate::rng::Rng;
+use kinesis_model::Rng;
 
 /// How often each of a number of partition keys is used. All producers share the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use kinesis_batcher_core::{HashKey, Record};
 
 use super::{KeySpace, Workload};
 use crate::ledger::RecordFacts;
-use crate::rng::Rng;
+use kinesis_model::Rng;
 
 /// Makes one producer's records.
 #[derive(Debug)]

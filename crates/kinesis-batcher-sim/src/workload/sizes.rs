@@ -1,6 +1,6 @@
 //! How large records are.
 
-use crate::rng::Rng;
+use kinesis_model::Rng;
 
 /// Bytes of data in a record. A record has at least eight, which are its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
 use kinesis_batcher_sim::{
-    AccountFault, Distribution, Ending, Fault, FaultKind, Faults, KeyText, Keys, Latency, Network, Options,
-    OutageKind, Permits, Rate, ServiceFaults, ServiceOptions, Sizes, Spacing, StreamMode, Workload, run,
+    AccountFault, Accounting, Distribution, Ending, Fault, FaultKind, Faults, KeyText, Keys, Latency, Law,
+    Network, Options, OutageKind, Permits, Rate, ServiceFaults, ServiceOptions, Sizes, Spacing, StreamMode,
+    Workload, run,
 };
 use told::Told;
 
@@ -84,7 +85,8 @@ fn config(told: &mut Told<'_>) -> Config {
 fn service(told: &mut Told<'_>) -> ServiceOptions {
     let mut service = ServiceOptions::default();
     service.shards = told.one_of(&[4, 1, 2, 3, 8]);
-    service.burst = Duration::from_millis(told.one_of(&[1_000, 1, 100, 2_000]));
+    let burst = Duration::from_millis(told.one_of(&[1_000, 1, 100, 2_000]));
+    service.accounting = Accounting::of(Law::Token { burst });
     service.records_per_second_per_shard = told.one_of(&[1_000, 5, 30, 200]);
     // With less, what was pushed in seconds takes most of an hour, and the run as long as a fuzzer waits for one.
     service.bytes_per_second_per_shard = told.one_of(&[1 << 20, 8 << 10, 50_000]);

@@ -2,51 +2,49 @@
 
 use std::collections::VecDeque;
 
-use kinesis_batcher_core::Timestamp;
+use crate::options::{ServiceOptions, StreamMode};
+use crate::shards::{ReshardError, Shards};
+use crate::time::Time;
 
-use super::options::{ServiceOptions, StreamMode};
-use super::shards::{ReshardError, Shards};
-
-/// What is under way.
+/// Pending reshards.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scaling {
-    /// How many shards are to be open, and when the next step is due.
-    target: Option<(u32, Timestamp)>,
-    /// Hot shards and when they will be split, in the order of time: each waits equally long.
-    splits: VecDeque<(Timestamp, u32)>,
+pub(crate) struct Scaling {
+    /// The target number of open shards, and when the next step is due.
+    target: Option<(u32, Time)>,
+    /// Hot shards and when each splits, in the order of time: each waits equally long.
+    splits: VecDeque<(Time, u32)>,
 }
 
 impl Scaling {
-    /// Reshards step by step until so many shards are open.
-    pub(super) fn set_target(&mut self, now: Timestamp, count: u32) {
+    /// Reshards step by step until `count` shards are open.
+    pub(crate) fn set_target(&mut self, now: Time, count: u32) {
         self.target = Some((count, now));
     }
 
-    /// When the next of it is due.
-    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+    /// When the next step or split is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
         let step = self.target.map(|(_, at)| at);
         let split = self.splits.front().map(|&(at, _)| at);
         step.into_iter().chain(split).min()
     }
 
     /// Does what is due.
-    pub(super) fn handle_timeout(&mut self, now: Timestamp, shards: &mut Shards, options: &ServiceOptions) {
+    pub(crate) fn handle_timeout(&mut self, now: Time, shards: &mut Shards, options: &ServiceOptions) {
         while let Some((count, at)) = self.target.filter(|&(_, at)| at <= now) {
             let stepped = step_towards(count, shards, options, now);
             self.target = stepped.then(|| (count, at.after(options.reshard_step)));
         }
         while self.splits.front().is_some_and(|&(at, _)| at <= now) {
             let Some((_, position)) = self.splits.pop_front() else { break };
-            // It may have been resharded meanwhile, be too small, or be one too many: then nothing happens.
+            // A shard that was resharded meanwhile, is too small or would be one too many stays as it is.
             let _ = split_in_the_middle(position, shards, options, now);
         }
     }
 
-    /// Takes note of an entry for a shard of an on-demand stream, accepted or throttled: what is asked of a shard
-    /// decides, not what it takes.
-    pub(super) fn watch(
+    /// Counts an entry for a shard of an on-demand stream, accepted or throttled: demand makes a shard hot.
+    pub(crate) fn watch(
         &mut self,
-        now: Timestamp,
+        now: Time,
         position: u32,
         bytes: usize,
         shards: &mut Shards,
@@ -58,8 +56,8 @@ impl Scaling {
     }
 }
 
-/// Splits the largest shard, or merges the smallest pair of neighbours. Says whether there may be more to do.
-fn step_towards(count: u32, shards: &mut Shards, options: &ServiceOptions, now: Timestamp) -> bool {
+/// Splits the largest shard, or merges the smallest pair of neighbours. True if more steps can follow.
+fn step_towards(count: u32, shards: &mut Shards, options: &ServiceOptions, now: Time) -> bool {
     let open = shards.open().len() as u64;
     if open < u64::from(count) {
         let size = |&position: &u32| {
@@ -77,36 +75,36 @@ fn step_towards(count: u32, shards: &mut Shards, options: &ServiceOptions, now: 
     false
 }
 
-pub(super) fn split_in_the_middle(
+pub(crate) fn split_in_the_middle(
     position: u32,
     shards: &mut Shards,
     options: &ServiceOptions,
-    now: Timestamp,
+    now: Time,
 ) -> Result<(), ReshardError> {
     let shard = shards.shard(position);
     let upper_first = shard.first + (shard.last - shard.first) / 2 + 1;
     shards.split(position, upper_first.min(shard.last), options, now)
 }
 
-/// How much is asked of one shard, second by second.
+/// The demand on one shard, second by second.
 #[derive(Clone, Debug)]
-pub(super) struct Heat {
+pub(crate) struct Heat {
     second: u64,
     records: u64,
     bytes: u64,
     /// Hot seconds in a row.
     hot_seconds: u32,
-    /// It was found hot, and will be split.
+    /// Its split is pending.
     is_reported: bool,
 }
 
 impl Heat {
-    pub(super) fn new(now: Timestamp) -> Self {
+    pub(crate) fn new(now: Time) -> Self {
         Self { second: now.as_nanos() / SECOND, records: 0, bytes: 0, hot_seconds: 0, is_reported: false }
     }
 
     /// True once, when the shard has been hot for long enough.
-    fn add(&mut self, now: Timestamp, bytes: usize, options: &ServiceOptions) -> bool {
+    fn add(&mut self, now: Time, bytes: usize, options: &ServiceOptions) -> bool {
         let second = now.as_nanos() / SECOND;
         if second > self.second {
             let hot = self.records * 100 >= HOT_PERCENT * u64::from(options.records_per_second_per_shard)
@@ -124,7 +122,7 @@ impl Heat {
 }
 
 const SECOND: u64 = 1_000_000_000;
-/// The service scales before a shard is full; it does not say when.
+/// The service scales before a shard is full; it does not publish when.
 const HOT_PERCENT: u64 = 80;
-/// Longer than any burst that the limits let through.
+/// Longer than any burst that the limits admit.
 const HOT_SECONDS: u32 = 5;

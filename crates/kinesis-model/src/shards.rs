@@ -1,38 +1,37 @@
-//! The shards of a stream: who owns which part of the key space, and how that changes.
+//! The shards of a stream: which part of the key space each owns, and how that changes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use kinesis_batcher_core::{HashKey, ShardId, Timestamp};
-
-use super::limits::ShardMeter;
-use super::options::ServiceOptions;
-use super::scaling::Heat;
+use crate::accounting::ShardMeter;
+use crate::ids::ShardId;
+use crate::options::ServiceOptions;
+use crate::scaling::Heat;
+use crate::time::Time;
 
 /// One shard, open or closed.
 #[derive(Clone, Debug)]
-pub(super) struct Shard {
-    pub(super) id: ShardId,
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
     /// The lowest hash key it owns, or owned.
-    pub(super) first: u128,
+    pub(crate) first: u128,
     /// The highest hash key it owns, or owned.
-    pub(super) last: u128,
+    pub(crate) last: u128,
     /// By position: the shard it was split from, or the two it was merged from.
-    pub(super) parents: [Option<u32>; 2],
-    pub(super) is_open: bool,
-    pub(super) meter: ShardMeter,
-    pub(super) heat: Heat,
-    pub(super) records_accepted: u64,
-    pub(super) bytes_accepted: u64,
-    pub(super) records_throttled: u64,
+    pub(crate) parents: [Option<u32>; 2],
+    pub(crate) is_open: bool,
+    pub(crate) meter: ShardMeter,
+    pub(crate) heat: Heat,
+    pub(crate) records_accepted: u64,
+    pub(crate) bytes_accepted: u64,
+    pub(crate) records_throttled: u64,
 }
 
-/// All shards that ever were, and which of them are open. The open ones tile the key space.
+/// All shards of a stream, open and closed. The open ones tile the key space.
 #[derive(Clone, Debug)]
-pub(super) struct Shards {
-    /// In the order of their numbers.
+pub(crate) struct Shards {
+    /// In the order of their numbers, which begin with `first`.
     all: Vec<Shard>,
-    by_id: BTreeMap<ShardId, u32>,
+    first: u32,
     /// Positions of the open shards, in the order of their hash keys.
     open: Vec<u32>,
     /// `all[open[i]].first`, apart so that a search touches few cache lines.
@@ -42,15 +41,9 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Open shards of equal size, as CreateStream lays them out.
-    pub(super) fn uniform(options: &ServiceOptions, now: Timestamp) -> Self {
-        let mut shards = Self {
-            all: Vec::new(),
-            by_id: BTreeMap::new(),
-            open: Vec::new(),
-            firsts: Vec::new(),
-            index: None,
-        };
+    /// Open shards of equal size, as CreateStream lays them out, numbered from `first`.
+    pub(crate) fn uniform(options: &ServiceOptions, first: u32, now: Time) -> Self {
+        let mut shards = Self { all: Vec::new(), first, open: Vec::new(), firsts: Vec::new(), index: None };
         let count = u128::from(options.shards);
         // 2^128 does not fit; for any count but a power of two the quotient is the same.
         let step = u128::MAX / count + u128::from(options.shards.is_power_of_two() && count > 1);
@@ -63,8 +56,8 @@ impl Shards {
         shards
     }
 
-    /// Takes over the figures of shards with the same ids.
-    pub(super) fn go_on_counting(&mut self, before: &Self) {
+    /// Takes over the counters of shards with the same ids.
+    pub(crate) fn take_over_counters(&mut self, before: &Self) {
         for (shard, before) in self.all.iter_mut().zip(&before.all) {
             shard.records_accepted = before.records_accepted;
             shard.bytes_accepted = before.bytes_accepted;
@@ -73,40 +66,46 @@ impl Shards {
     }
 
     /// The position of the open shard that owns this hash key.
-    pub(super) fn owner_of(&mut self, key: HashKey) -> u32 {
+    pub(crate) fn owner_of(&mut self, key: u128) -> u32 {
         let index = self.index.get_or_insert_with(|| LeadingBits::of(&self.firsts));
-        self.open[index.find(&self.firsts, key.value())]
+        self.open[index.find(&self.firsts, key)]
     }
 
-    pub(super) fn shard(&self, position: u32) -> &Shard {
+    pub(crate) fn shard(&self, position: u32) -> &Shard {
         &self.all[position as usize]
     }
 
-    pub(super) fn shard_mut(&mut self, position: u32) -> &mut Shard {
+    pub(crate) fn shard_mut(&mut self, position: u32) -> &mut Shard {
         &mut self.all[position as usize]
     }
 
-    pub(super) fn find(&self, id: &ShardId) -> Option<u32> {
-        self.by_id.get(id).copied()
+    pub(crate) fn find(&self, id: ShardId) -> Option<u32> {
+        let position = id.number().checked_sub(self.first)?;
+        ((position as usize) < self.all.len()).then_some(position)
     }
 
-    /// How many shards were ever opened: every reshard raises it.
-    pub(super) fn opened(&self) -> u64 {
+    /// The number of the next shard.
+    pub(crate) fn next_number(&self) -> u32 {
+        self.first + self.all.len() as u32
+    }
+
+    /// Shards that were ever opened: every reshard raises it.
+    pub(crate) fn opened(&self) -> u64 {
         self.all.len() as u64
     }
 
     /// Positions of the open shards, in the order of their hash keys.
-    pub(super) fn open(&self) -> &[u32] {
+    pub(crate) fn open(&self) -> &[u32] {
         &self.open
     }
 
     /// Closes a shard and opens two, the upper of which starts at `upper_first`.
-    pub(super) fn split(
+    pub(crate) fn split(
         &mut self,
         position: u32,
         upper_first: u128,
         options: &ServiceOptions,
-        now: Timestamp,
+        now: Time,
     ) -> Result<(), ReshardError> {
         let place = self.place_of(position)?;
         let Shard { first, last, .. } = self.all[position as usize];
@@ -130,12 +129,12 @@ impl Shards {
     }
 
     /// Closes two neighbours and opens one in their place.
-    pub(super) fn merge(
+    pub(crate) fn merge(
         &mut self,
         left: u32,
         right: u32,
         options: &ServiceOptions,
-        now: Timestamp,
+        now: Time,
     ) -> Result<(), ReshardError> {
         let (place, neighbour) = (self.place_of(left)?, self.place_of(right)?);
         if neighbour != place + 1 {
@@ -151,7 +150,7 @@ impl Shards {
         Ok(())
     }
 
-    /// Where among the open shards this one is.
+    /// The place of a shard among the open ones.
     fn place_of(&self, position: u32) -> Result<usize, ReshardError> {
         let shard = self.all.get(position as usize).filter(|shard| shard.is_open);
         let first = shard.ok_or(ReshardError::NotOpen)?.first;
@@ -164,18 +163,17 @@ impl Shards {
         last: u128,
         parents: [Option<u32>; 2],
         options: &ServiceOptions,
-        now: Timestamp,
+        now: Time,
     ) -> u32 {
         let position = u32::try_from(self.all.len()).expect("no run opens four billion shards");
-        let id = ShardId::new(&format!("shardId-{position:012}"));
-        self.by_id.insert(id.clone(), position);
+        let id = ShardId::new(self.first + position);
         self.all.push(Shard {
             id,
             first,
             last,
             parents,
             is_open: true,
-            meter: ShardMeter::full(options, now),
+            meter: ShardMeter::new(options.shard_limits(), now),
             heat: Heat::new(now),
             records_accepted: 0,
             bytes_accepted: 0,
@@ -185,8 +183,8 @@ impl Shards {
     }
 }
 
-/// From the leading bits of a hash key to the few shards it can be in: with shards of equal size a look-up compares
-/// once or twice, whatever their number.
+/// An index from the leading bits of a hash key to the few shards that can own it: with shards of equal size a look-up
+/// compares once or twice, however many they are.
 #[derive(Clone, Debug)]
 struct LeadingBits {
     /// For each value of the leading bits, the last shard that starts at or before the lowest such key; one more at

@@ -1,18 +1,18 @@
-//! Why the service refuses a whole call.
+//! Why a whole call fails.
 
 use std::fmt;
 
-/// Why a whole call was refused. Nothing of it is stored.
+/// Why a whole call failed. After a 5xx its entries can be stored all the same (S-46); after any other, none is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Something in it is not as the service wants it. One entry at fault refuses all.
+    /// Something in it breaks the service's rules. One entry at fault refuses all.
     Validation(Malformed),
     /// There is no such stream.
     ResourceNotFound,
     /// Not permitted.
     AccessDenied,
-    /// The credentials have run out.
+    /// The credentials have expired.
     ExpiredToken,
     /// The signature's time is not the service's.
     InvalidSignature,
@@ -20,17 +20,17 @@ pub enum Refusal {
     UnrecognizedClient,
     /// The stream's encryption key is disabled.
     KeyDisabled,
-    /// A proxy or a wrong host names another place.
+    /// A proxy or a wrong host redirects.
     Redirected,
-    /// A proxy or a firewall does not let it through.
+    /// A proxy or a firewall refuses.
     Forbidden,
     /// The body as a whole is too large, whatever its records.
     BodyTooLarge,
     /// Too many calls.
     LimitExceeded,
-    /// The service failed. From a real one, with status 500, it says nothing about what was stored.
+    /// The service failed, with status 500.
     InternalFailure,
-    /// The service is not there. Status 503, with the same doubt.
+    /// The service is not available, with status 503.
     ServiceUnavailable,
 }
 
@@ -66,23 +66,23 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// What in a call is not as the service wants it. Entries count from 0.
+/// What in a call breaks the service's rules. Entries count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Malformed {
     /// There are none, or more than 500. S-01.
     Entries,
-    /// All together they are larger than the service takes. S-02.
+    /// Together they have more bytes than a call may. S-02.
     RequestBytes,
-    /// This one is larger than the stream takes. S-03.
+    /// This one has more bytes than a record of the stream may. S-03.
     RecordBytes(usize),
-    /// This one has no partition key, and the stream wants one.
+    /// This one has no partition key, which the stream requires.
     PartitionKeyMissing(usize),
     /// The partition key of this one has no characters or more than 256. S-04.
     PartitionKeyChars(usize),
     /// This one's explicit hash key is not the canonical decimal text of a 128-bit number. S-05.
     ExplicitHashKey(usize),
-    /// This one holds what the stream was told to choke on.
+    /// This one contains the stream's poison.
     Poison(usize),
 }
 
