@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p kinesis-batcher-tokio --bench outage`
 //!
-//! Every request fails after 20 ms. CPU time and memory are this process's own; the service is another process.
+//! Every request fails after 20 ms: with a failure of the service, and then with an error that says nothing about a
+//! record and holds the producer. CPU time and memory are this process's own; the service is another process.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -19,12 +20,18 @@ const OUTAGE: Duration = Duration::from_secs(30);
 const RECORDS: usize = 100_000;
 
 fn main() {
-    if std::env::args().any(|argument| argument == "--serve") {
-        return serve();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, code] = &arguments[..]
+        && first == "--serve"
+    {
+        return serve(code);
     }
-    let mut server = Server::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime starts").block_on(run(&mut server));
+    let runtime = runtime.expect("a runtime starts");
+    for code in ["InternalFailure", "AccessDeniedException"] {
+        println!("{code}:");
+        runtime.block_on(run(&mut Server::start(code)));
+    }
 }
 
 async fn run(server: &mut Server) {
@@ -49,7 +56,7 @@ async fn run(server: &mut Server) {
     let spent = cpu_time() - cpu;
     let grown = resident_bytes() as i64 - memory as i64;
     let stats = producer.stats();
-    println!("{accepted} records held, outage of {OUTAGE:?}:");
+    println!("  {accepted} records held, outage of {OUTAGE:?}");
     println!("  {} requests tried", stats.requests_sent - requests);
     println!("  {:.2} % of a core", 100.0 * spent.as_secs_f64() / OUTAGE.as_secs_f64());
     println!("  resident memory {:.1} MB before, {:+.1} MB after", memory as f64 / 1e6, grown as f64 / 1e6);
@@ -57,7 +64,7 @@ async fn run(server: &mut Server) {
 
     server.input().write_all(b"calm\n").expect("the server listens");
     let end = Instant::now();
-    while producer.stats().requests_in_flight_allowed < 16 {
+    while producer.hold().is_some() || producer.stats().requests_in_flight_allowed < 16 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     println!("  all 16 requests in flight again {:.2} s after its end", end.elapsed().as_secs_f64());
@@ -70,11 +77,15 @@ fn record(number: u64) -> Record {
     Record::new(format!("customer-{number:013}"), vec![b'x'; 100]).expect("a valid record")
 }
 
-/// Fails every request until it reads a line, then none; ends with its input.
-fn serve() {
+/// Fails every request with this code until it reads a line, then none; ends with its input.
+fn serve(code: &str) {
     let server = HostileKinesis::start(HostileOptions { shards: 16, ..HostileOptions::default() });
     let server = server.expect("the loopback interface takes a server");
-    let failure = Fault::Reject(Rejection::internal_failure()).after(Duration::from_millis(20));
+    let rejection = match code {
+        "AccessDeniedException" => Rejection::access_denied(),
+        _ => Rejection::internal_failure(),
+    };
+    let failure = Fault::Reject(rejection).after(Duration::from_millis(20));
     server.every(Operation::PutRecords, failure);
     println!("{}", server.endpoint_url());
     let mut input = BufReader::new(std::io::stdin());

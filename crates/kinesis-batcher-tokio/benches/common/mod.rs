@@ -1,6 +1,7 @@
 //! A service in a process of its own, and the CPU time of this process.
 #![allow(dead_code, reason = "each bench uses its part")]
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -17,15 +18,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
-        Self::start_with(None)
-    }
-
-    fn start_with(argument: Option<&Path>) -> Self {
+    /// Starts it with this argument after `--serve`.
+    pub(crate) fn start(argument: impl AsRef<OsStr>) -> Self {
         let this = std::env::current_exe().expect("the bench knows its own file");
         let mut process = Command::new(this)
             .arg("--serve")
-            .args(argument)
+            .arg(argument.as_ref())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -61,7 +59,7 @@ impl FastServer {
     pub(crate) fn start() -> Self {
         let authority =
             std::env::temp_dir().join(format!("kinesis-batcher-bench-{}.pem", std::process::id()));
-        let server = Server::start_with(Some(&authority));
+        let server = Server::start(&authority);
         let (plain_url, tls_url) = server.endpoint_url.split_once(' ').expect("the server has two addresses");
         Self { plain_url: plain_url.to_owned(), tls_url: tls_url.to_owned(), authority, _server: server }
     }
