@@ -355,6 +355,31 @@ fn a_stream_that_becomes_auto_and_keyed_again_loses_nothing_and_ends_without_agg
     assert!(world.failed.is_empty());
 }
 
+/// No map without ranges can say whether consumers read an aggregate, so there is nothing to wait for.
+// S-24, S-26
+#[test]
+fn aggregates_in_flight_at_a_switch_to_a_map_without_ranges_are_sent_again_at_once() {
+    let four = NonZeroU32::new(4).unwrap();
+    for map in [ShardMap::auto(four), ShardMap::count_only(four)] {
+        let mut world = World::new(aggregating().shard_limit(ShardLimit::Off).build().unwrap(), 4);
+        let mut stream = Stream::new(world.map.clone());
+        for tag in 0..1_000 {
+            world.push(tag, &format!("k{tag}"), 20).unwrap();
+        }
+        world.batcher.flush(world.now);
+        let request = world.batcher.poll_request().unwrap();
+        stream.spreads = true;
+        let response = stream.store(world.now, &request);
+        world.batcher.handle_shard_map(world.now, map);
+        world.batcher.handle_response(world.now, request, Ok(response));
+        let start = world.now;
+        drain(&mut world, &mut stream);
+        assert!(world.now.since(start) < Duration::from_secs(2), "{:?}", world.now.since(start));
+        let tags: BTreeSet<u64> = stream.read.iter().map(|read| read.tag).collect();
+        assert_eq!((world.delivered.len(), tags.len()), (1_000, 1_000), "consumers read every record");
+    }
+}
+
 #[test]
 fn a_map_is_asked_for_again_while_an_aggregate_waits_for_it() {
     let mut world = World::new(aggregating().time_to_live(Duration::from_secs(60)).build().unwrap(), 1);

@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::provider::future::ProvideCredentials as CredentialsFuture;
 use common::*;
-use kinesis_batcher_local::hostile::{Fault, HostileKinesis, Operation, Rejection};
+use kinesis_batcher_local::hostile::{
+    Distribution, Fault, HostileKinesis, HostileOptions, Operation, Rejection, StreamMode,
+};
 use kinesis_batcher_tokio::{Credentials, ErrorCode, FailureReason, Producer, ProvideCredentials, Record};
 
 /// Sends records while `disturb` does its work; checks that each is delivered and stored, and none doubled.
@@ -152,6 +155,50 @@ async fn a_stream_that_is_away_loses_nothing_and_costs_few_requests() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_switch_to_auto_under_load_loses_nothing_that_the_kcl_reads() {
+    let options = HostileOptions { stream_mode: StreamMode::OnDemand, ..HostileOptions::default() };
+    let kinesis = HostileKinesis::start(options).unwrap();
+    let config =
+        eager().aggregation(true).aggregate_bytes_max(2_048).request_bytes_max(16_384).build().unwrap();
+    let producer = builder(&kinesis.endpoint_url(), STREAM).config(config).connect().await.unwrap();
+    let sending = send(&producer, "switched", 40_000);
+    let switching = async {
+        after_requests(&kinesis, 10).await;
+        kinesis.set_distribution(Distribution::Auto);
+    };
+    let begin = Instant::now();
+    let (outcomes, ()) = tokio::join!(sending, switching);
+    assert!(begin.elapsed() < Duration::from_secs(20), "no aggregate waits for a map that explains it");
+    assert_all_delivered(&outcomes);
+    assert!(producer.stats().aggregation_suspended, "the switch is noticed");
+    let (read, dropped) = read_as_the_kcl(&kinesis);
+    for data in outcomes.keys() {
+        assert!(read.contains(data.as_bytes()), "{data} is delivered and cannot be read");
+    }
+    assert!(dropped > 0, "some aggregates came after the switch, and the KCL drops them");
+}
+
+/// The records that the KCL hands out, and the number of aggregates that it drops (S-28).
+fn read_as_the_kcl(kinesis: &HostileKinesis) -> (HashSet<Vec<u8>>, usize) {
+    let shards = kinesis.shards();
+    let range = |id: &str| {
+        let shard = shards.iter().find(|shard| shard.shard_id == id).unwrap();
+        shard.starting_hash_key..=shard.ending_hash_key
+    };
+    let (mut read, mut dropped) = (HashSet::new(), 0);
+    for stored in kinesis.stored() {
+        match kinesis_aggregation::decode(&stored.data).aggregate() {
+            None => _ = read.insert(stored.data.to_vec()),
+            Some(aggregate) if aggregate.is_kept_by_kcl(&range(&stored.shard_id)) => {
+                read.extend(aggregate.iter().map(|member| member.data.to_vec()));
+            }
+            Some(_) => dropped += 1,
+        }
+    }
+    (read, dropped)
 }
 
 #[tokio::test]

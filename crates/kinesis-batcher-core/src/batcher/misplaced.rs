@@ -63,7 +63,11 @@ impl<T> Batcher<T> {
         self.note_misrouted(entry.hash_key, &stored_by);
         let kept_until = self.now.after(MAP_AWAITED_MAX).min(entry.expires_at(self.config.time_to_live()));
         match self.place(Misplaced { entry, stored_by, sequence_number, kept_until }) {
-            Some(unknown) if kept_until <= self.now || self.has_no_lane_to_wait(&unknown.entry) => {
+            Some(unknown)
+                if kept_until <= self.now
+                    || self.no_map_will_explain()
+                    || self.has_no_lane_to_wait(&unknown.entry) =>
+            {
                 self.send_again(unknown);
             }
             Some(unknown) => {
@@ -74,6 +78,11 @@ impl<T> Batcher<T> {
             }
             None => {}
         }
+    }
+
+    /// The stream's maps name no shards: the request was sent by an earlier one, which did.
+    fn no_map_will_explain(&self) -> bool {
+        self.map.shards().is_empty() && !self.map.is_unknown()
     }
 
     /// Delivers what a shard stored if it belongs there; sends it again if consumers will drop it; gives it back if

@@ -16,7 +16,10 @@ use super::put_records::Input;
 use super::script::Script;
 use super::stream::Stream;
 use super::swarm::{Mix, Swarm};
-use super::{Fault, HostileOptions, Observed, Operation, PutRequest, Rejection, ReshardError, Stored};
+use super::{
+    Distribution, Fault, HostileOptions, Observed, Operation, PutRequest, Rejection, ReshardError, Stored,
+    StreamMode,
+};
 use crate::http::accept;
 use crate::server_thread::{ServerThread, bind, endpoint_url};
 use crate::{ShardDescription, StartError};
@@ -171,6 +174,19 @@ impl HostileKinesis {
     /// Refuses every request in CBOR like this, in JSON or HTML, as an endpoint does that speaks no CBOR.
     pub fn refuse_cbor(&self, rejection: Rejection) {
         self.shared.lock().script.cbor_refusal = Some(rejection);
+    }
+
+    /// Decides who picks a record's shard. It takes effect at once (S-24).
+    ///
+    /// # Panics
+    /// On [`Distribution::Auto`] for a provisioned stream, which cannot have it.
+    pub fn set_distribution(&self, distribution: Distribution) {
+        let options = &mut self.shared.lock().stream.options;
+        assert!(
+            distribution != Distribution::Auto || options.stream_mode == StreamMode::OnDemand,
+            "only an on-demand stream can be AUTO"
+        );
+        options.distribution = distribution;
     }
 
     /// Lets every call that hangs go on.
