@@ -5,7 +5,8 @@ mod storm;
 use std::time::Duration;
 
 use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
-use kinesis_model::{Accounting, Distribution, Law, Permits, StreamMode};
+use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_BYTES_PER_SECOND_DECIMAL};
+use kinesis_model::{Accounting, Distribution, Law, Others, Permits, StreamMode};
 
 use crate::faults::Faults;
 use crate::latency::Latency;
@@ -34,15 +35,17 @@ impl Options {
         if rng.one_in(STORM_ONE_IN) {
             return storm::options(&mut rng);
         }
-        let service = service(&mut root.fork("service"));
+        let mut service = service(&mut root.fork("service"));
         let mut rng = root.fork("run");
         let producers = if rng.one_in(3) { rng.between(2, 4) as u32 } else { 1 };
         let duration = Duration::from_millis(rng.magnitude(100, 10_000));
         let config = config(&mut root.fork("config"));
         let auto = service.distribution == Distribution::Auto;
+        let workload = workload(&mut root.fork("workload"), producers, duration, auto);
+        restrict(&mut service.accounting, &config, &workload);
         Self {
             config,
-            workload: workload(&mut root.fork("workload"), producers, duration, auto),
+            workload,
             network: network(&mut root.fork("network")),
             refresh: latency(&mut rng, 1_000_000),
             refresh_every: rng.one_in(6).then(|| Duration::from_millis(rng.magnitude(10, 3_000))),
@@ -131,12 +134,51 @@ fn service(rng: &mut Rng) -> ServiceOptions {
         service.scaling_delay = Duration::from_millis(rng.magnitude(1, 5_000));
         service.shards_max = 128;
     }
+    accounting(&mut rng.fork("accounting"), &mut service);
     match rng.below(10) {
         0 => service.distribution = Distribution::Auto,
-        1 => service.permits = Permits::SummaryOnly,
+        1 => {
+            service.permits = Permits::SummaryOnly;
+            // Rates do not adapt where the shards are not known.
+            service.accounting.counts_refused = false;
+        }
         _ => {}
     }
     service
+}
+
+/// S-07, S-08: every way in which a shard can count its second, beside other producers or not.
+///
+/// Small limits stay without other producers and do not count refused attempts: see [`restrict`].
+fn accounting(rng: &mut Rng, service: &mut ServiceOptions) {
+    if rng.one_in(2) {
+        service.accounting = *rng.pick(&Accounting::ALL);
+    }
+    if service.bytes_per_second_per_shard < SHARD_BYTES_PER_SECOND {
+        return;
+    }
+    if service.records_per_second_per_shard >= 100 && rng.one_in(3) {
+        service.accounting = service.accounting.counting_refused();
+    }
+    if rng.one_in(3) {
+        let (low_percent, high_percent) = (rng.below(90) as u32, rng.below(90) as u32);
+        let period = Duration::from_millis(rng.magnitude(100, 20_000));
+        service.accounting = service.accounting.beside(Others { low_percent, high_percent, period });
+    }
+    if rng.one_in(4) {
+        service.bytes_per_second_per_shard = SHARD_BYTES_PER_SECOND_DECIMAL;
+    }
+}
+
+/// Leaves out what no producer can do well under, so that every run must drain.
+fn restrict(accounting: &mut Accounting, config: &Config, workload: &Workload) {
+    // A second that others never leave empty never has room for the largest records, nor has a small bucket.
+    let is_small = matches!(accounting.law, Law::Token { burst } if burst < Duration::from_millis(200));
+    if is_small || matches!(workload.sizes, Sizes::Bimodal { .. }) {
+        accounting.others = Others::default();
+    }
+    // Where refused attempts count, a rate above the limit that does not adapt is refused for ever.
+    accounting.counts_refused &= config.adaptive_rates() && config.shard_limit() != ShardLimit::Off;
 }
 
 fn workload(rng: &mut Rng, producers: u32, duration: Duration, auto: bool) -> Workload {

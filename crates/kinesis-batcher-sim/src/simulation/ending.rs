@@ -110,7 +110,8 @@ impl Simulation {
         let records = held(|batcher| batcher.stats().records_queued + batcher.stats().records_in_flight);
         let waiting: u64 = self.producers.iter().map(|producer| producer.waiting.len() as u64).sum();
         let service = self.service.options();
-        let slower = |ours: u64, theirs: u32| (ours * share / 100).min(u64::from(theirs)).max(1);
+        let left = u64::from(100 - service.accounting.others.percent_max().min(100));
+        let slower = |ours: u64, theirs: u32| (ours * share / 100).min(u64::from(theirs) * left / 100).max(1);
         let seconds = bytes / slower(SHARD_BYTES_PER_SECOND, service.bytes_per_second_per_shard)
             + (records + waiting) / slower(SHARD_RECORDS_PER_SECOND, service.records_per_second_per_shard);
         let network = &self.options.network;
