@@ -1,6 +1,9 @@
 //! Runs many seeds and says which fails first, and how to see it.
 //!
-//! `cargo run --release -p kinesis-batcher-sim --example seeds -- --seeds 100000 [--from 0] [--threads 1]`
+//! `cargo run --release -p kinesis-batcher-sim --example seeds -- --seeds 100000 [--from 0] [--threads 1]
+//! [--profile short|long|soak] [--keep-going] [--digest]`
+//!
+//! `--digest` prints a digest of all reports: the same on every machine, in every build profile.
 //!
 //! Exit code 0 when every promise was kept in every run, 1 when one was not, 2 for wrong usage.
 
@@ -12,16 +15,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kinesis_batcher_sim::{Options, run};
+use kinesis_batcher_sim::{Profile, Report, run};
 
 fn main() -> ExitCode {
     let Some(arguments) = Arguments::parse() else {
-        eprintln!("usage: seeds [--seeds N] [--from N] [--threads N] [--keep-going]");
+        eprintln!(
+            "usage: seeds [--seeds N] [--from N] [--threads N] [--profile short|long|soak] [--keep-going] [--digest]"
+        );
         return ExitCode::from(2);
     };
     let began = Instant::now();
     let next = AtomicU64::new(arguments.from);
     let (done, records, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (nanos, digest) = (AtomicU64::new(0), AtomicU64::new(0));
+    let profile = arguments.profile;
     let stop = AtomicBool::new(false);
     let end = arguments.from.saturating_add(arguments.seeds);
     let finished = AtomicU64::new(0);
@@ -33,10 +40,17 @@ fn main() -> ExitCode {
                     if seed >= end {
                         break;
                     }
-                    match try_seed(seed) {
-                        Ok(delivered) => records.fetch_add(delivered, Ordering::Relaxed),
+                    match try_seed(profile, seed) {
+                        Ok(report) => {
+                            nanos.fetch_add(report.elapsed.as_nanos() as u64, Ordering::Relaxed);
+                            if arguments.digests {
+                                // A sum, so that the order of the threads does not matter.
+                                digest.fetch_add(digest_of(&report), Ordering::Relaxed);
+                            }
+                            records.fetch_add(report.totals.records_delivered, Ordering::Relaxed)
+                        }
                         Err(what) => {
-                            eprintln!("seed {seed}: {what}\n{REPLAY} --seed {seed}");
+                            eprintln!("seed {seed}: {what}\n{REPLAY} --profile {profile} --seed {seed}");
                             stop.store(!arguments.keeps_going, Ordering::Relaxed);
                             failures.fetch_add(1, Ordering::Relaxed)
                         }
@@ -58,6 +72,14 @@ fn main() -> ExitCode {
     });
     let (done, failures) = (done.into_inner(), failures.into_inner());
     let seconds = began.elapsed().as_secs_f64();
+    if arguments.digests {
+        println!("digest {:016x}", digest.into_inner());
+    }
+    let virtual_seconds = nanos.into_inner() as f64 / 1e9;
+    println!(
+        "{virtual_seconds:.0} virtual seconds, {:.0} a second and thread",
+        virtual_seconds / seconds / arguments.threads as f64
+    );
     println!(
         "{done} seeds from {}, {failures} failed, {} records delivered, {seconds:.1} s ({:.0} us a seed and thread)",
         arguments.from,
@@ -67,10 +89,10 @@ fn main() -> ExitCode {
     if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The records delivered, or what was wrong.
-fn try_seed(seed: u64) -> Result<u64, String> {
-    match catch_unwind(AssertUnwindSafe(|| run(seed, &Options::of_seed(seed)))) {
-        Ok(report) if report.is_ok() => Ok(report.totals.records_delivered),
+/// The report, or what was wrong.
+fn try_seed(profile: Profile, seed: u64) -> Result<Report, String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, &profile.options(seed)))) {
+        Ok(report) if report.is_ok() => Ok(report),
         Ok(report) => {
             let told: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
             Err(told.join("\n"))
@@ -79,16 +101,32 @@ fn try_seed(seed: u64) -> Result<u64, String> {
     }
 }
 
+/// FNV-1a over the report's text.
+fn digest_of(report: &Report) -> u64 {
+    report.to_string().bytes().fold(0xCBF2_9CE4_8422_2325, |digest, byte| {
+        (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    })
+}
+
 struct Arguments {
     seeds: u64,
     from: u64,
     threads: u64,
+    profile: Profile,
     keeps_going: bool,
+    digests: bool,
 }
 
 impl Arguments {
     fn parse() -> Option<Self> {
-        let mut arguments = Self { seeds: 10_000, from: 0, threads: 1, keeps_going: false };
+        let mut arguments = Self {
+            seeds: 10_000,
+            from: 0,
+            threads: 1,
+            profile: Profile::Short,
+            keeps_going: false,
+            digests: false,
+        };
         let mut given = std::env::args().skip(1);
         while let Some(name) = given.next() {
             match name.as_str() {
@@ -97,6 +135,8 @@ impl Arguments {
                 "--threads" => {
                     arguments.threads = given.next()?.parse().ok().filter(|&threads| threads > 0)?;
                 }
+                "--profile" => arguments.profile = given.next()?.parse().ok()?,
+                "--digest" => arguments.digests = true,
                 "--keep-going" => arguments.keeps_going = true,
                 _ => return None,
             }

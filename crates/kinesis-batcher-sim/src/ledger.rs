@@ -12,6 +12,8 @@ use crate::window::Window;
 #[derive(Debug, Default)]
 pub struct Ledger {
     records: Window<RecordFacts>,
+    /// A bit for each record number: the service has stored a copy.
+    stored: Vec<u64>,
 }
 
 impl Ledger {
@@ -37,10 +39,16 @@ impl Ledger {
         }
     }
 
-    /// The service stored a copy of it; tells whether there was one before.
+    /// The service stored a copy of a record, ended or not. Says whether it had stored one before.
     #[inline]
     pub(crate) fn stored(&mut self, number: u64) -> bool {
-        self.records.get_mut(number).is_some_and(|facts| std::mem::replace(&mut facts.is_stored, true))
+        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
+        if self.stored.len() <= word {
+            self.stored.resize(word + 1, 0);
+        }
+        let before = self.stored[word] & bit != 0;
+        self.stored[word] |= bit;
+        before
     }
 
     pub(crate) fn end(&mut self, number: u64) -> Option<RecordFacts> {
@@ -66,8 +74,6 @@ pub struct RecordFacts {
     pub is_aggregate: bool,
     /// Whether the service rejects every request with it.
     pub is_poison: bool,
-    /// Whether the service stored it, whatever the producer learned of that.
-    pub is_stored: bool,
     /// When it was taken in; `None` while it was refused and waits to be offered again.
     pub accepted: Option<Acceptance>,
 }
@@ -82,7 +88,6 @@ impl RecordFacts {
             hash_key_is_explicit: false,
             is_aggregate: false,
             is_poison: false,
-            is_stored: false,
             accepted: None,
         }
     }

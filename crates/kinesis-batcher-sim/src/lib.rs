@@ -46,6 +46,7 @@
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod check;
 mod faults;
 mod histogram;
@@ -54,15 +55,16 @@ mod ledger;
 mod meter;
 mod network;
 mod options;
+mod profile;
 mod report;
 mod series;
 mod service;
 mod simulation;
-mod swarm;
 mod trace;
 mod window;
 mod workload;
 
+pub use caller::{Caller, Calls, Polling};
 pub use check::{
     Breach, Cause, Checker, Checks, Invariant, Kind, Observation, Records, RequestView, Scene, SentRecord,
     Violation, run_twice,
@@ -76,9 +78,10 @@ pub use kinesis_model::{
 };
 pub use latency::Latency;
 pub use ledger::{Acceptance, Ledger, RecordFacts};
-pub use network::Network;
+pub use network::{Network, Waves};
 pub use options::{Ending, Options};
-pub use report::{Report, Settled, Totals};
+pub use profile::Profile;
+pub use report::{Report, Steady, Totals};
 pub use series::{Point, ShardPoint};
 pub use simulation::{run, run_with};
 pub use window::Window;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{Batcher, FailureReason, ShardId};
 
 use crate::histogram::Histogram;
-use crate::report::{Settled, Totals};
+use crate::report::{Steady, Totals};
 use crate::series::{Point, ShardPoint};
 use crate::service::{EntryReply, Kinesis, PutEntry, shard_id};
 
@@ -18,17 +18,17 @@ pub(crate) struct Meter {
     pub(crate) points: Vec<Point>,
     /// Records each producer delivered.
     delivered: Vec<u64>,
-    settled: Option<Settling>,
-    finished: Settled,
+    steady: Option<SteadySoFar>,
+    finished: Steady,
     interval_delays: Histogram,
     /// The totals at the last point.
     last: Totals,
     last_shards: BTreeMap<ShardId, [u64; 3]>,
 }
 
-/// The figures where the settled part of the run began.
+/// The figures where the steady part of the run began.
 #[derive(Debug)]
-struct Settling {
+struct SteadySoFar {
     at: Duration,
     totals: Totals,
     delivered: Vec<u64>,
@@ -40,18 +40,23 @@ struct Settling {
 }
 
 impl Meter {
-    pub(crate) fn new(producers: u32) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             totals: Totals::default(),
             delays: Histogram::new(),
             points: Vec::new(),
-            delivered: vec![0; producers as usize],
-            settled: None,
-            finished: Settled::default(),
+            delivered: Vec::new(),
+            steady: None,
+            finished: Steady::default(),
             interval_delays: Histogram::new(),
             last: Totals::default(),
             last_shards: BTreeMap::new(),
         }
+    }
+
+    /// Another producer starts, with the next number.
+    pub(crate) fn producer_starts(&mut self) {
+        self.delivered.push(0);
     }
 
     #[inline]
@@ -60,8 +65,8 @@ impl Meter {
         self.totals.bytes_delivered += u64::from(bytes);
         self.delivered[producer as usize] += 1;
         self.delays.record(delay);
-        if let Some(settled) = &mut self.settled {
-            settled.delays.record(delay);
+        if let Some(steady) = &mut self.steady {
+            steady.delays.record(delay);
         }
         if sampled {
             self.interval_delays.record(delay);
@@ -96,8 +101,8 @@ impl Meter {
     }
 
     /// The part of the run begins whose figures count.
-    pub(crate) fn settle(&mut self, at: Duration, open_shards: u64) {
-        self.settled = Some(Settling {
+    pub(crate) fn begin_steady(&mut self, at: Duration, open_shards: u64) {
+        self.steady = Some(SteadySoFar {
             at,
             totals: self.totals,
             delivered: self.delivered.clone(),
@@ -110,27 +115,29 @@ impl Meter {
 
     /// So many shards are open from now on.
     pub(crate) fn shards_are_open(&mut self, at: Duration, open_shards: u64) {
-        if let Some(settled) = &mut self.settled {
-            settled.shard_nanos +=
-                at.saturating_sub(settled.counted_until).as_nanos() * u128::from(settled.open_shards);
-            settled.counted_until = at;
-            settled.open_shards = open_shards;
+        if let Some(steady) = &mut self.steady {
+            steady.shard_nanos +=
+                at.saturating_sub(steady.counted_until).as_nanos() * u128::from(steady.open_shards);
+            steady.counted_until = at;
+            steady.open_shards = open_shards;
         }
     }
 
     /// The part of the run ends whose figures count.
-    pub(crate) fn end_settled(&mut self, at: Duration, service: &Kinesis) {
+    pub(crate) fn end_steady(&mut self, at: Duration, service: &Kinesis) {
         self.shards_are_open(at, 0);
-        let Some(settled) = self.settled.take() else { return };
-        let (now, then) = (&self.totals, &settled.totals);
+        let Some(steady) = self.steady.take() else { return };
+        let (now, then) = (&self.totals, &steady.totals);
         let options = service.options();
         let capacity = |per_second: u32| {
-            (settled.shard_nanos * u128::from(per_second) / 1_000_000_000).try_into().unwrap_or(u64::MAX)
+            (steady.shard_nanos * u128::from(per_second) / 1_000_000_000).try_into().unwrap_or(u64::MAX)
         };
-        let shares: Vec<u64> =
-            self.delivered.iter().zip(&settled.delivered).map(|(now, then)| now - then).collect();
-        self.finished = Settled {
-            duration: at.saturating_sub(settled.at),
+        let shares: Vec<u64> = {
+            let then = steady.delivered.iter().copied().chain(std::iter::repeat(0));
+            self.delivered.iter().zip(then).map(|(now, then)| now - then).collect()
+        };
+        self.finished = Steady {
+            duration: at.saturating_sub(steady.at),
             records_offered: now.records_offered - then.records_offered,
             records_delivered: now.records_delivered - then.records_delivered,
             bytes_delivered: now.bytes_delivered - then.bytes_delivered,
@@ -140,11 +147,11 @@ impl Meter {
             capacity_records: capacity(options.records_per_second_per_shard),
             capacity_bytes: capacity(options.bytes_per_second_per_shard),
             fairness_millionths: fairness_millionths(&shares),
-            delay: settled.delays.percentiles(),
+            delay: steady.delays.percentiles(),
         };
     }
 
-    pub(crate) fn settled(&self) -> Settled {
+    pub(crate) fn steady(&self) -> Steady {
         self.finished
     }
 

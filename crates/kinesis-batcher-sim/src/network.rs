@@ -1,13 +1,11 @@
-//! What lies between a producer and the service.
+//! The network between producers and the service.
 
 use std::time::Duration;
 
-use crate::faults::{Conditions, OutageKind};
 use crate::latency::Latency;
-use kinesis_model::Rng;
 
-/// The network of each producer, when nothing is wrong with it. Each request draws its own latencies, so requests
-/// and replies overtake each other.
+/// The network of each producer without faults. Each request draws its own latencies, so requests and replies overtake
+/// each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Network {
@@ -17,13 +15,29 @@ pub struct Network {
     pub back: Latency,
     /// A request without a reply for so long is given back with an unknown outcome.
     pub request_timeout: Duration,
+    /// Bytes a second from each producer to the service, from 1. A request leaves after those before it, so that large
+    /// requests and bursts take longer. `None` for no limit.
+    pub bytes_per_second: Option<u64>,
+    /// Latencies rise and fall, for all producers together.
+    pub waves: Option<Waves>,
+}
+
+/// Latencies that rise to a crest and fall again, over and over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waves {
+    /// From crest to crest; at least 1 us.
+    pub period: Duration,
+    /// The factor at the crest in hundredths, from 100.
+    pub crest: u32,
 }
 
 impl Network {
     /// A network with these latencies and a request timeout of 10 s.
     #[must_use]
     pub fn new(out: Latency, back: Latency) -> Self {
-        Self { out, back, request_timeout: Duration::from_secs(10) }
+        let request_timeout = Duration::from_secs(10);
+        Self { out, back, request_timeout, bytes_per_second: None, waves: None }
     }
 
     /// The same with another request timeout; at least 1 ms.
@@ -32,55 +46,39 @@ impl Network {
         Self { request_timeout: request_timeout.max(Duration::from_millis(1)), ..self }
     }
 
-    /// What becomes of a request that is sent now.
-    pub(crate) fn send(&self, conditions: &Conditions, rng: &mut Rng) -> Departure {
-        let out = conditions.slowed(self.out.draw(rng));
-        match conditions.outage {
-            Some(OutageKind::Refused) => return Departure::Fails { after: CONNECT, how: Failing::NotSent },
-            Some(OutageKind::TimesOut) => {
-                return Departure::Fails { after: self.request_timeout, how: Failing::TimedOut };
-            }
-            Some(OutageKind::ServerError) => {
-                let after = out.saturating_add(conditions.slowed(self.back.draw(rng)));
-                return Departure::Fails { after, how: Failing::ServerError };
-            }
-            None => {}
-        }
-        if rng.happens(conditions.lost_before) {
-            return if rng.happens(HALF) {
-                Departure::Fails { after: out.min(self.request_timeout), how: Failing::Reset }
-            } else {
-                Departure::Fails { after: self.request_timeout, how: Failing::TimedOut }
-            };
-        }
-        if rng.happens(conditions.late_arrival) {
-            let timeout = self.request_timeout.as_nanos() as u64;
-            let later = Duration::from_nanos(rng.below(timeout.saturating_mul(2)));
-            return Departure::Arrives { after: self.request_timeout.saturating_add(later) };
-        }
-        Departure::Arrives { after: out }
+    /// The same with links of so many bytes a second.
+    #[must_use]
+    pub fn bytes_per_second(self, bytes_per_second: u64) -> Self {
+        Self { bytes_per_second: Some(bytes_per_second.max(1)), ..self }
     }
 
-    /// What becomes of the reply to a request that was sent so long ago.
-    pub(crate) fn reply(&self, conditions: &Conditions, sent_ago: Duration, rng: &mut Rng) -> Return {
-        let remaining = self.request_timeout.saturating_sub(sent_ago);
-        if rng.happens(conditions.lost_after) {
-            return if rng.happens(HALF) {
-                let after = conditions.slowed(self.back.draw(rng)).min(remaining);
-                Return::Lost { after, how: Failing::Reset }
-            } else {
-                Return::Lost { after: remaining, how: Failing::TimedOut }
-            };
-        }
-        if rng.happens(conditions.reply_stuck) {
-            let after = Duration::from_nanos(rng.below(STUCK_MAX.as_nanos() as u64));
-            return Return::Comes { after };
-        }
-        let after = conditions.slowed(self.back.draw(rng));
-        if after > remaining {
-            return Return::Lost { after: remaining, how: Failing::TimedOut };
-        }
-        Return::Comes { after }
+    /// The same with latencies that rise to so many hundredths and fall again in each period.
+    #[must_use]
+    pub fn waves(self, period: Duration, crest: u32) -> Self {
+        let period = period.max(Duration::from_micros(1));
+        Self { waves: Some(Waves { period, crest: crest.max(100) }), ..self }
+    }
+
+    /// How long a request and its reply take, at most, besides the time that the link needs for the bytes.
+    pub(crate) fn round_trip_max(&self) -> Duration {
+        let crest = self.waves.map_or(100, |waves| waves.crest);
+        (self.out.max() + self.back.max()).saturating_mul(crest) / 100
+    }
+
+    /// How long the link needs for so many bytes.
+    pub(crate) fn transfer(&self, bytes: u64) -> Duration {
+        let Some(per_second) = self.bytes_per_second else { return Duration::ZERO };
+        let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(per_second.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// The factor of latencies in hundredths, at this time since the beginning.
+    pub(crate) fn swell(&self, elapsed: Duration) -> u32 {
+        let Some(Waves { period, crest }) = self.waves else { return 100 };
+        let period = period.as_nanos().max(2);
+        let at = elapsed.as_nanos() % period;
+        let from_trough = at.min(period - at) * 2;
+        100 + (u128::from(crest.saturating_sub(100)) * from_trough / period) as u32
     }
 }
 
@@ -91,63 +89,23 @@ impl Default for Network {
     }
 }
 
-/// A request on its way to the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Departure {
-    Arrives {
-        after: Duration,
-    },
-    /// It never arrives, and the producer learns so much.
-    Fails {
-        after: Duration,
-        how: Failing,
-    },
-}
-
-/// A reply on its way to the producer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Return {
-    Comes { after: Duration },
-    Lost { after: Duration, how: Failing },
-}
-
-/// What a producer learns of a request that got no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failing {
-    /// There was no connection.
-    NotSent,
-    /// The connection broke.
-    Reset,
-    /// It waited long enough.
-    TimedOut,
-    /// Something between said 503.
-    ServerError,
-}
-
-/// A connection that is refused is refused at once.
-const CONNECT: Duration = Duration::from_millis(1);
-/// Longer than any timeout and back-off, so that whatever was to happen meanwhile has.
-pub(crate) const STUCK_MAX: Duration = Duration::from_secs(60);
-const HALF: u32 = 500_000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn without_faults_every_request_arrives_and_every_reply_returns() {
-        let (network, conditions, mut rng) = (Network::default(), Conditions::default(), Rng::new(1));
-        for _ in 0..1_000 {
-            assert!(matches!(network.send(&conditions, &mut rng), Departure::Arrives { .. }));
-            assert!(matches!(network.reply(&conditions, Duration::ZERO, &mut rng), Return::Comes { .. }));
-        }
+    fn waves_rise_to_their_crest_and_fall_again() {
+        let second = Duration::from_secs(1);
+        let network = Network::default().waves(4 * second, 500);
+        let swell: Vec<u32> = (0..=4).map(|at| network.swell(at * second)).collect();
+        assert_eq!(swell, [100, 300, 500, 300, 100]);
+        assert_eq!(Network::default().swell(second), 100, "without waves latencies are as they are drawn");
     }
 
     #[test]
-    fn a_reply_that_takes_longer_than_the_producer_waits_is_lost() {
-        let slow = Latency::Constant(Duration::from_secs(1));
-        let network = Network::new(slow, slow).request_timeout(Duration::from_millis(1_500));
-        let reply = network.reply(&Conditions::default(), Duration::from_secs(1), &mut Rng::new(1));
-        assert_eq!(reply, Return::Lost { after: Duration::from_millis(500), how: Failing::TimedOut });
+    fn a_link_needs_time_for_bytes() {
+        let network = Network::default().bytes_per_second(1_000_000);
+        assert_eq!(network.transfer(250_000), Duration::from_millis(250));
+        assert_eq!(Network::default().transfer(u64::MAX), Duration::ZERO);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kinesis_batcher_core::Config;
 
+use crate::caller::Caller;
 use crate::check::Checks;
 use crate::faults::Faults;
 use crate::latency::Latency;
@@ -33,11 +34,13 @@ pub struct Options {
     pub config: Config,
     /// The stream.
     pub service: ServiceOptions,
-    /// How many producers there are, from 1; none knows of the others.
+    /// How many producers there are at the beginning, from 1; none knows of the others.
     pub producers: u32,
     /// What each producer is asked to send.
     pub workload: Workload,
-    /// What lies between the producers and the service.
+    /// How the programs around the batchers call them.
+    pub caller: Caller,
+    /// The network between the producers and the service.
     pub network: Network,
     /// What goes wrong, and when.
     pub faults: Faults,
@@ -47,7 +50,7 @@ pub struct Options {
     pub refresh_every: Option<Duration>,
     /// How long records are offered and faults may happen. Afterwards the faults are over and everything must drain.
     pub duration: Duration,
-    /// How much of the beginning is left out of [`Report::settled`](crate::Report::settled).
+    /// How much of the beginning is left out of [`Report::steady`](crate::Report::steady).
     pub settling: Duration,
     /// How the producers end.
     pub ending: Ending,
@@ -86,7 +89,13 @@ impl Options {
         Self { workload, ..self }
     }
 
-    /// What lies between.
+    /// How the programs around the batchers call them.
+    #[must_use]
+    pub fn caller(self, caller: Caller) -> Self {
+        Self { caller, ..self }
+    }
+
+    /// The network between the producers and the service.
     #[must_use]
     pub fn network(self, network: Network) -> Self {
         Self { network, ..self }
@@ -104,7 +113,7 @@ impl Options {
         Self { duration, ..self }
     }
 
-    /// How much of the beginning is left out of the settled figures.
+    /// How much of the beginning is left out of the steady figures.
     #[must_use]
     pub fn settling(self, settling: Duration) -> Self {
         Self { settling, ..self }
@@ -142,6 +151,7 @@ impl Default for Options {
             service: ServiceOptions::default(),
             producers: 1,
             workload: Workload::default(),
+            caller: Caller::default(),
             network: Network::default(),
             faults: Faults::None,
             refresh: Latency::Constant(Duration::from_millis(50)),
@@ -164,6 +174,7 @@ impl fmt::Display for Options {
         writeln!(f, "service    {:?}", self.service)?;
         writeln!(f, "producers  {}", self.producers)?;
         writeln!(f, "workload   {:?}", self.workload)?;
+        writeln!(f, "caller     {:?}", self.caller)?;
         writeln!(f, "network    {:?}", self.network)?;
         writeln!(f, "refresh    {:?}, every {:?}", self.refresh, self.refresh_every)?;
         writeln!(f, "duration   {:?}, then {:?}", self.duration, self.ending)?;

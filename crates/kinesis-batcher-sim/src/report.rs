@@ -23,7 +23,7 @@ pub struct Report {
     /// From acceptance to receipt, of all records delivered.
     pub delay: Percentiles,
     /// The part of the run after [`Options::settling`] and before faults end.
-    pub settled: Settled,
+    pub steady: Steady,
     /// Figures over time, if they were asked for.
     pub series: Vec<Point>,
     /// What did not hold; empty is good.
@@ -73,6 +73,8 @@ pub struct Totals {
     pub records_rejected: u64,
     /// Of those: aborted.
     pub records_aborted: u64,
+    /// Records that producers held when they crashed.
+    pub records_lost: u64,
     /// Records whose receipt or failure says that there may be another copy.
     pub records_possibly_duplicated: u64,
     /// Copies stored of records that were stored before.
@@ -89,6 +91,8 @@ pub struct Totals {
     pub requests_failed: u64,
     /// Requests that reached the service after they were given up.
     pub requests_late: u64,
+    /// Requests that reached the service a second time.
+    pub requests_duplicated: u64,
     /// Entries in requests.
     pub entries_sent: u64,
     /// Entries that the service stored.
@@ -109,10 +113,10 @@ pub struct Totals {
     pub reshards: u64,
 }
 
-/// Figures of the settled part of a run.
+/// Figures of the steady part of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Settled {
+pub struct Steady {
     /// How long it was.
     pub duration: Duration,
     /// Records offered.
@@ -137,7 +141,7 @@ pub struct Settled {
     pub delay: Percentiles,
 }
 
-impl Settled {
+impl Steady {
     /// How much of the stream's capacity was used, in millionths: of records or of bytes, whichever is more.
     #[must_use]
     pub fn utilisation_millionths(&self) -> u64 {
@@ -180,18 +184,23 @@ impl fmt::Display for Report {
         let totals = &self.totals;
         writeln!(
             f,
-            "failed     {}: {} expired, {} exhausted, {} permanent, {} rejected, {} aborted",
+            "failed     {}: {} expired, {} exhausted, {} permanent, {} rejected, {} aborted; {} lost in crashes",
             totals.records_failed,
             totals.records_expired,
             totals.records_exhausted,
             totals.records_permanent,
             totals.records_rejected,
-            totals.records_aborted
+            totals.records_aborted,
+            totals.records_lost
         )?;
         writeln!(
             f,
-            "requests   {}: {} refused, {} without an outcome, {} late",
-            totals.requests, totals.requests_refused, totals.requests_failed, totals.requests_late
+            "requests   {}: {} refused, {} without an outcome, {} late, {} duplicated",
+            totals.requests,
+            totals.requests_refused,
+            totals.requests_failed,
+            totals.requests_late,
+            totals.requests_duplicated
         )?;
         writeln!(
             f,
@@ -213,15 +222,15 @@ impl fmt::Display for Report {
             totals.reshards, totals.shard_maps_asked_for, totals.shard_maps
         )?;
         writeln!(f, "delay      {}", self.delay)?;
-        let settled = &self.settled;
+        let steady = &self.steady;
         writeln!(
             f,
-            "settled    {:?}: {} records/s delivered, {} of capacity, {} throttled, fairness {}",
-            settled.duration,
-            settled.records_per_second(),
-            Percent(settled.utilisation_millionths()),
-            Percent(settled.throttled_millionths()),
-            Percent(settled.fairness_millionths)
+            "steady     {:?}: {} records/s delivered, {} of capacity, {} throttled, fairness {}",
+            steady.duration,
+            steady.records_per_second(),
+            Percent(steady.utilisation_millionths()),
+            Percent(steady.throttled_millionths()),
+            Percent(steady.fairness_millionths)
         )?;
         for point in &self.series {
             writeln!(f, "{point}")?;
@@ -315,13 +324,13 @@ mod tests {
 
     #[test]
     fn use_is_that_of_the_scarcer_of_records_and_bytes() {
-        let settled = Settled {
+        let steady = Steady {
             entries_stored: 10,
             capacity_records: 100,
             bytes_stored: 95,
             capacity_bytes: 100,
-            ..Settled::default()
+            ..Steady::default()
         };
-        assert_eq!(settled.utilisation_millionths(), 950_000);
+        assert_eq!(steady.utilisation_millionths(), 950_000);
     }
 }

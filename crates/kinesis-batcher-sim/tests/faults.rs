@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{Config, Event};
 use kinesis_batcher_sim::{
-    AccountFault, Breach, Checker, Distribution, Fault, FaultKind, Faults, Invariant, Keys, Kind,
-    Observation, Options, OutageKind, Rate, Report, Scene, ServiceFaults, Sizes, Totals, run, run_with,
+    AccountFault, Breach, Calls, Checker, Distribution, Fault, FaultKind, Faults, Invariant, Keys, Kind,
+    Network, Observation, Options, OutageKind, Polling, Rate, Report, Scene, ServiceFaults, Sizes, Totals,
+    run, run_with,
 };
 
 const MILLION: u32 = 1_000_000;
@@ -22,7 +23,7 @@ fn with(faults: Vec<Fault>) -> Report {
     assert!(report.is_ok(), "{report}");
     assert_eq!(
         report.totals.records_accepted,
-        report.totals.records_delivered + report.totals.records_failed
+        report.totals.records_delivered + report.totals.records_failed + report.totals.records_lost
     );
     report
 }
@@ -52,8 +53,136 @@ fn a_reply_lost_after_the_write_makes_copies_that_are_marked() {
 
 #[test]
 fn a_request_that_was_given_up_can_still_arrive() {
-    let totals = always(FaultKind::LateArrival(MILLION / 5)).totals;
+    let faults = vec![Fault::always(FaultKind::LateArrival(MILLION / 5))];
+    let network = Network::default().request_timeout(Duration::from_secs(1));
+    let report = run(11, &options().network(network).faults(Faults::Plan(faults)));
+    assert!(report.is_ok(), "{report}");
+    let totals = report.totals;
     assert!(totals.requests_late > 0, "some arrive before the run is over: {totals:?}");
+    assert!(totals.duplicates_stored > 0, "a copy that arrives late follows one that was stored: {totals:?}");
+}
+
+#[test]
+fn a_request_that_the_network_duplicates_is_stored_twice_and_its_producer_cannot_know() {
+    let totals = always(FaultKind::Duplicated(MILLION / 5)).totals;
+    assert!(totals.requests_duplicated > 0 && totals.duplicates_stored > 0, "{totals:?}");
+    assert_eq!(totals.records_possibly_duplicated, 0);
+}
+
+#[test]
+fn a_narrow_link_delays_what_is_sent_over_it() {
+    let mut options = options();
+    options.workload.sizes = Sizes::Constant(1_000);
+    let usual = run(11, &options);
+    // 500 records of 1 KB a second over a link that takes twice as much.
+    let narrow = run(11, &options.clone().network(Network::default().bytes_per_second(1_000_000)));
+    assert!(usual.is_ok() && narrow.is_ok(), "{narrow}");
+    let transfer = Duration::from_millis(25);
+    assert!(narrow.delay.p50 > usual.delay.p50 + transfer, "{} to {}", usual.delay, narrow.delay);
+    assert_eq!(narrow.totals.records_delivered, narrow.totals.records_offered);
+}
+
+#[test]
+fn waves_lift_the_latency_of_every_producer_at_their_crest() {
+    let second = Duration::from_secs(1);
+    let mut options = options().producers(3).interval(second / 2);
+    options.network = Network::default().waves(4 * second, 2_000);
+    let report = run(11, &options);
+    assert!(report.is_ok(), "{report}");
+    let (trough, crest) = (report.series[0].delay.p50, report.series[4].delay.p50);
+    assert!(crest > trough + Duration::from_millis(50), "{trough:?} to {crest:?}");
+}
+
+#[test]
+fn a_fault_of_one_link_leaves_the_other_producers_alone() {
+    let faults = vec![Fault::always(FaultKind::Outage(OutageKind::Refused)).of(0)];
+    let mut options = options().producers(2).faults(Faults::Plan(faults));
+    options.config = Config::builder().time_to_live(Duration::from_secs(1)).build().expect("within range");
+    let report = run(11, &options);
+    assert!(report.is_ok(), "{report}");
+    let Totals { records_expired, records_delivered, records_offered, .. } = report.totals;
+    assert!(records_expired > 1_000, "producer 0 reaches nothing: {report}");
+    assert!(records_delivered >= records_offered / 2, "producer 1 is well: {report}");
+}
+
+#[test]
+fn a_producer_that_crashes_loses_what_it_held_and_another_starts() {
+    let second = Duration::from_secs(1);
+    let crash = |restarts_after| FaultKind::Crash { producer: 0, restarts_after };
+    let gone = with(vec![Fault::at(second, crash(None))]).totals;
+    assert!((400..600).contains(&gone.records_offered), "500 a second come until it crashes: {gone:?}");
+    assert!((1..100).contains(&gone.records_lost), "it held what lingered and was on its way: {gone:?}");
+    let restarted = with(vec![Fault::at(second, crash(Some(second)))]).totals;
+    assert!((1_400..1_600).contains(&restarted.records_offered), "three of four seconds: {restarted:?}");
+    assert_eq!(restarted.records_delivered + restarted.records_lost, restarted.records_offered);
+}
+
+#[test]
+fn a_producer_that_starts_late_sends_from_then_on() {
+    let started = with(vec![Fault::at(Duration::from_secs(3), FaultKind::Start)]).totals;
+    assert!((2_400..2_600).contains(&started.records_offered), "500 in the last second: {started:?}");
+    assert_eq!(started.records_delivered, started.records_offered);
+}
+
+#[test]
+fn a_process_that_stands_still_goes_on_where_it_was() {
+    let second = Duration::from_secs(1);
+    let pause = Fault::new(second, 3 * second, FaultKind::Pause { producer: 0 });
+    let report = with(vec![pause]);
+    assert_eq!(report.totals.records_delivered, report.totals.records_offered);
+    let max = report.delay.max;
+    assert!(max > 2 * second && max < 3 * second, "replies wait for two seconds: {max:?}");
+}
+
+#[test]
+fn a_clock_that_jumps_forward_ends_every_wait() {
+    let second = Duration::from_secs(1);
+    let jump = FaultKind::ClockForward { producer: 0, by: 600 * second };
+    let config = Config::builder().time_to_live(300 * second).build().expect("within range");
+    let faults = vec![
+        Fault::new(second, 2 * second, FaultKind::Outage(OutageKind::Refused)),
+        Fault::at(2 * second, jump),
+        Fault::at(3 * second, FaultKind::ClockRight { producer: 0 }),
+    ];
+    let report = run(11, &options().config(config).faults(Faults::Plan(faults)));
+    assert!(report.is_ok(), "{report}");
+    assert!(report.totals.records_expired > 300, "five minutes have passed by its clock: {report}");
+}
+
+#[test]
+fn programs_that_poll_late_or_a_little_at_a_time_lose_nothing() {
+    let mut usual = options();
+    let prompt = run(11, &usual);
+    for calls in [Calls::Single, Calls::Batch] {
+        let again = Duration::from_millis(5);
+        let partial = Polling::Partial { requests: 1, events: 16, again };
+        for polling in [Polling::Prompt, Polling::Late(Duration::from_millis(200)), partial] {
+            (usual.caller.calls, usual.caller.polling) = (calls, polling);
+            let report = run(11, &usual);
+            assert!(report.is_ok(), "{report}");
+            assert_eq!(report.totals.records_delivered, report.totals.records_offered, "{report}");
+            if let Polling::Late(by) = polling {
+                assert!(report.delay.p50 > prompt.delay.p50 + by / 10, "{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_producer_without_a_map_takes_records_in_and_sends_them_once_it_has_one() {
+    let mut options = options();
+    options.caller.starts_without_map = true;
+    let report = run(
+        11,
+        &options.faults(Faults::Plan(vec![Fault::new(
+            Duration::ZERO,
+            Duration::from_secs(1),
+            FaultKind::MapFails(MILLION),
+        )])),
+    );
+    assert!(report.is_ok(), "{report}");
+    assert_eq!(report.totals.records_delivered, report.totals.records_offered);
+    assert!(report.delay.max > Duration::from_secs(1), "{report}");
 }
 
 #[test]

@@ -46,7 +46,15 @@ impl Checker for NothingGoesEarly {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
+        &[
+            Kind::Began,
+            Kind::Accepted,
+            Kind::Requested,
+            Kind::Answered,
+            Kind::Event,
+            Kind::Settled,
+            Kind::Crashed,
+        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -99,6 +107,11 @@ impl Checker for NothingGoesEarly {
                 } else if let Some(number) = early {
                     let what = "it goes in a request that is neither full nor due";
                     return Err(Breach::of_record(number, what));
+                }
+            }
+            Observation::Crashed { held, .. } => {
+                for &number in held {
+                    self.records.remove(number);
                 }
             }
             _ => {}

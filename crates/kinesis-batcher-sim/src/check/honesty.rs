@@ -68,7 +68,15 @@ impl Checker for ReceiptsAreTrue {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Accepted, Kind::Stored, Kind::Answered, Kind::MapGiven, Kind::Event]
+        &[
+            Kind::Began,
+            Kind::Accepted,
+            Kind::Stored,
+            Kind::Answered,
+            Kind::MapGiven,
+            Kind::Event,
+            Kind::Crashed,
+        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -78,13 +86,20 @@ impl Checker for ReceiptsAreTrue {
             Observation::Accepted { record, .. } => {
                 self.records.insert(record, State::default());
             }
-            Observation::Stored { records, replies, .. } => self.stored(records, replies),
+            // Of a request that was given up the producer knows nothing; of one that the network duplicated, it cannot
+            // know.
+            Observation::Stored { records, replies, late: false, .. } => self.stored(records, replies),
             Observation::Answered { request, outcome, .. } => self.answered(request, outcome),
             Observation::Event { producer, event: Event::Delivered { tag, receipt } } => {
                 return self.delivered(scene, producer, *tag, receipt);
             }
             Observation::Event { event: Event::Failed { tag, record, failure }, .. } => {
                 return self.failed(scene, *tag, record, failure);
+            }
+            Observation::Crashed { held, .. } => {
+                for &number in held {
+                    self.records.remove(number);
+                }
             }
             _ => {}
         }

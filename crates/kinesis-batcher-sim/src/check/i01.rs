@@ -18,7 +18,7 @@ impl Checker for EachTagOnce {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Accepted, Kind::Event]
+        &[Kind::Accepted, Kind::Event, Kind::Crashed]
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -32,6 +32,12 @@ impl Checker for EachTagOnce {
                 Event::Failed { tag, .. } => self.ends(producer, *tag, "failed"),
                 _ => Ok(()),
             },
+            Observation::Crashed { held, .. } => {
+                for &number in held {
+                    self.held.remove(number);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

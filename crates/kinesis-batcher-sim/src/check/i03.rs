@@ -62,7 +62,7 @@ impl Checker for ShardWindows {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven]
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Crashed]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -89,6 +89,12 @@ impl Checker for ShardWindows {
             Observation::MapGiven { producer, map } => {
                 let now = scene.clock.as_nanos();
                 self.producers.of(producer).refresh(map, || Lane::new(now + BURST_NANOS));
+                Ok(())
+            }
+            Observation::Crashed { requests, .. } => {
+                for &number in requests {
+                    self.on_their_way.remove(number);
+                }
                 Ok(())
             }
             _ => Ok(()),

@@ -19,6 +19,9 @@ struct Producer {
     records_max: u64,
     /// A push was refused for want of room, and nobody was told since that there is some.
     refused: bool,
+    /// How often room may be announced until everything is polled: once for each refusal, since an announcement may
+    /// wait to be polled while another push is refused.
+    announcements_max: u32,
     /// Something ended since.
     released: bool,
     /// A record that was refused though so many more would have fit.
@@ -61,9 +64,10 @@ impl Checker for BufferBound {
                         producer.released = true;
                     }
                     Event::Unblocked => {
-                        if !producer.refused {
+                        if producer.announcements_max == 0 {
                             return Err(Breach::new("it is said that there is room, and nobody was refused"));
                         }
+                        producer.announcements_max -= 1;
                         producer.refused = false;
                         producer.event_waited();
                     }
@@ -81,6 +85,7 @@ impl Producer {
     fn refuse(&mut self, record: u64, bytes: u64, reason: PushErrorReason) -> Result<(), Breach> {
         if reason.is_full() {
             (self.refused, self.released) = (true, false);
+            self.announcements_max += 1;
         }
         let fits = self.bytes + bytes <= self.bytes_max;
         match reason {
@@ -101,6 +106,7 @@ impl Producer {
     }
 
     fn settle(&mut self, batcher: &Batcher<u64>) -> Result<(), Breach> {
+        self.announcements_max = u32::from(self.refused);
         let buffered = batcher.stats().buffered_bytes;
         if buffered != self.bytes {
             return Err(Breach::new(format!(

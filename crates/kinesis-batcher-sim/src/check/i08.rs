@@ -55,6 +55,7 @@ impl Checker for AttemptsAndAge {
             Kind::Event,
             Kind::MapGiven,
             Kind::Settled,
+            Kind::Crashed,
         ]
     }
 
@@ -112,6 +113,12 @@ impl Checker for AttemptsAndAge {
                 Ok(())
             }
             Observation::Settled { producer, .. } => self.settled(scene, producer),
+            Observation::Crashed { held, .. } => {
+                for &number in held {
+                    self.records.remove(number);
+                }
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -111,6 +111,7 @@ impl Checker for FreeShardsGo {
             Kind::Event,
             Kind::MapGiven,
             Kind::Settled,
+            Kind::Crashed,
         ]
     }
 
@@ -160,6 +161,14 @@ impl Checker for FreeShardsGo {
             }
             Observation::Settled { producer, cause, batcher, .. } => {
                 return self.settled(scene, producer, cause, batcher);
+            }
+            Observation::Crashed { held, requests, .. } => {
+                for &number in held {
+                    self.records.remove(number);
+                }
+                for &number in requests {
+                    self.taken.remove(number);
+                }
             }
             _ => {}
         }
@@ -324,7 +333,7 @@ impl FreeShardsGo {
         let allowed = batcher.stats().requests_in_flight_allowed;
         let is_paced = producer.in_flight >= (allowed / 4).max(1)
             && producer.requests.back().is_some_and(|last| scene.clock <= last.after(STEP_MAX));
-        if producer.in_flight >= allowed || is_paced {
+        if producer.in_flight >= allowed || is_paced || batcher.shard_map().is_unknown() {
             producer.held_up_until = scene.clock;
         }
         // What waits too long is still there a while later: looking now and then is enough.

@@ -66,7 +66,7 @@ impl Checker for OrderOfKeys {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Stored, Kind::Event]
+        &[Kind::Began, Kind::Stored, Kind::Event, Kind::Crashed]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -84,6 +84,12 @@ impl Checker for OrderOfKeys {
                 event: Event::Delivered { tag, .. } | Event::Failed { tag, .. }, ..
             } => {
                 self.stored.remove(*tag);
+                Ok(())
+            }
+            Observation::Crashed { held, .. } => {
+                for &number in held {
+                    self.stored.remove(number);
+                }
                 Ok(())
             }
             _ => Ok(()),

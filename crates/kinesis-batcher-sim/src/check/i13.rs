@@ -20,8 +20,12 @@ pub(super) struct NoneFailsForAnother {
 struct Producer {
     fails_fast: bool,
     held: u64,
+    /// Records accepted since everything was polled.
+    accepted: u64,
     in_flight: u64,
     hold: Option<Spell>,
+    /// The spell that ended for want of records since everything was polled.
+    ended: Option<Spell>,
 }
 
 /// Refusals in a row.
@@ -67,7 +71,9 @@ impl Checker for NoneFailsForAnother {
                 Ok(())
             }
             Observation::Accepted { producer, .. } => {
-                self.producers.of(producer).held += 1;
+                let producer = self.producers.of(producer);
+                producer.held += 1;
+                producer.accepted += 1;
                 Ok(())
             }
             Observation::Event { producer, event } => {
@@ -76,8 +82,8 @@ impl Checker for NoneFailsForAnother {
                     // One too many is for I1 to find.
                     producer.held = producer.held.saturating_sub(1);
                     if producer.held == 0 {
-                        // There is nothing left to hold.
-                        producer.hold = None;
+                        // There is nothing left to hold, unless a record came before the batcher looked.
+                        producer.ended = producer.hold.take();
                     }
                 }
                 match event {
@@ -141,7 +147,13 @@ impl Producer {
         Ok(())
     }
 
-    fn settled(&self, batcher: &Batcher<u64>, deadline: Option<Deadline>) -> Result<(), Breach> {
+    fn settled(&mut self, batcher: &Batcher<u64>, deadline: Option<Deadline>) -> Result<(), Breach> {
+        // Of a program that polls late: all that was held ended before a record came.
+        if std::mem::take(&mut self.accepted) >= self.held && batcher.hold().is_none() {
+            self.hold = None;
+        }
+        let ended = self.ended.take().filter(|_| self.held > 0 && batcher.hold().is_some());
+        self.hold = self.hold.or(ended);
         let (holds, says) = (self.hold.is_some(), batcher.hold().is_some());
         if holds != says {
             return Err(Breach::new(format!("it says {says} to whether it holds, where {holds} is right")));

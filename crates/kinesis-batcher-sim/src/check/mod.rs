@@ -24,7 +24,6 @@ mod observation;
 mod per_producer;
 mod placement;
 mod rates;
-mod readable;
 mod restraint;
 mod turns;
 
@@ -33,6 +32,7 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{ErrorClass, Event, RecordOutcome, Response, Timestamp};
 
+use crate::caller::Polling;
 use crate::ledger::Ledger;
 use crate::options::Options;
 use crate::service::EntryReply;
@@ -238,6 +238,10 @@ pub(crate) struct Checkers {
 impl Checkers {
     pub(crate) fn new(options: &Options, others: Vec<Box<dyn Checker>>, began: Timestamp) -> Self {
         let mut all = every_checker();
+        // A rate that changed between two polls cannot be told from one that changed before the first.
+        if options.caller.polling == Polling::Prompt {
+            all.push(Box::new(rates::RatesFollow::default()));
+        }
         all.retain(|checker| options.checks.has(checker.invariant()));
         all.extend(others);
         let mut by_kind: [Vec<u16>; Kind::COUNT] = Default::default();
@@ -329,11 +333,9 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(i13::NoneFailsForAnother::default()),
         Box::new(liveness::TheEndIsLast::default()),
         Box::new(honesty::ReceiptsAreTrue::default()),
-        Box::new(readable::ConsumersRead::default()),
         Box::new(placement::AggregatesOfOneShard),
         Box::new(batching::NothingGoesEarly::default()),
         Box::new(restraint::WaitsGrow::default()),
-        Box::new(rates::RatesFollow::default()),
     ]
 }
 

@@ -59,7 +59,7 @@ pub enum Observation<'a> {
         replies: &'a [EntryReply],
         /// The service, as it is right after.
         service: &'a Kinesis,
-        /// It arrived after the producer had been told that its outcome is unknown.
+        /// No reply to it comes back: the producer has given it up, or the network has duplicated it.
         late: bool,
     },
     /// A request is about to be given back to its batcher.
@@ -100,6 +100,15 @@ pub enum Observation<'a> {
         /// Its deadline now.
         deadline: Option<Deadline>,
     },
+    /// A producer's process has ended with everything that it held.
+    Crashed {
+        /// Which.
+        producer: u32,
+        /// The records that it held, by number.
+        held: &'a [u64],
+        /// Its requests on their way, by number. They may still arrive; no answer comes.
+        requests: &'a [u64],
+    },
     /// Faults are over; from here on, everything must drain.
     Healed,
 }
@@ -119,6 +128,7 @@ impl Observation<'_> {
             Self::Event { .. } => Kind::Event,
             Self::MapGiven { .. } => Kind::MapGiven,
             Self::Settled { .. } => Kind::Settled,
+            Self::Crashed { .. } => Kind::Crashed,
             Self::Healed => Kind::Healed,
         }
     }
@@ -135,7 +145,8 @@ impl Observation<'_> {
             | Self::Answered { producer, .. }
             | Self::Event { producer, .. }
             | Self::MapGiven { producer, .. }
-            | Self::Settled { producer, .. } => Some(producer),
+            | Self::Settled { producer, .. }
+            | Self::Crashed { producer, .. } => Some(producer),
             Self::Healed => None,
         }
     }
@@ -155,6 +166,7 @@ pub enum Kind {
     Event,
     MapGiven,
     Settled,
+    Crashed,
     Healed,
 }
 

@@ -7,7 +7,7 @@ use kinesis_batcher_core::{Batcher, ErrorClass, HashKey, RecordOutcome, Response
 use super::i03::percent;
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Compares the rates that are told before and after each response.
@@ -28,6 +28,8 @@ struct Flight {
 struct Producer {
     lanes: Lanes<Lane>,
     map: Option<ShardMap>,
+    /// Answers and maps since the last look.
+    changes: u32,
     /// There is nothing to forget.
     is_blind: bool,
     /// The ranges of the map before, with what was told of them, until the first look at those that replace them.
@@ -64,7 +66,7 @@ impl Checker for RatesFollow {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled]
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled, Kind::Crashed]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -73,7 +75,7 @@ impl Checker for RatesFollow {
                 let producer = self.producers.of(producer);
                 producer.lanes.refresh(batcher.shard_map(), Lane::default);
                 producer.map = Some(batcher.shard_map().clone());
-                producer.look(scene.clock, batcher)
+                if batcher.shard_map().is_unknown() { Ok(()) } else { producer.look(scene.clock, batcher) }
             }
             Observation::Requested { producer, request, batcher } if is_looked_at(batcher) => {
                 let lanes = &self.producers.of(producer).lanes;
@@ -87,6 +89,7 @@ impl Checker for RatesFollow {
             }
             Observation::Answered { producer, request, outcome } => {
                 let (producer, flight) = (self.producers.of(producer), self.flights.remove(request.number));
+                producer.changes += 1;
                 match (flight, outcome) {
                     (Some(flight), Ok(response)) => producer.answered(request, response, &flight),
                     (None, Ok(_)) => producer.begin_anew(),
@@ -95,11 +98,26 @@ impl Checker for RatesFollow {
                 Ok(())
             }
             Observation::MapGiven { producer, map } => {
-                self.producers.of(producer).map_given(map);
+                let producer = self.producers.of(producer);
+                producer.changes += 1;
+                producer.map_given(map);
                 Ok(())
             }
-            Observation::Settled { producer, cause: Cause::Response | Cause::ShardMap, batcher, .. } => {
-                self.producers.of(producer).look(scene.clock, batcher)
+            Observation::Settled { producer, batcher, .. } => {
+                let producer = self.producers.of(producer);
+                match std::mem::take(&mut producer.changes) {
+                    0 => return Ok(()),
+                    1 => {}
+                    // The program polls late: which of them changed a rate cannot be seen.
+                    _ => producer.begin_anew(),
+                }
+                producer.look(scene.clock, batcher)
+            }
+            Observation::Crashed { requests, .. } => {
+                for &number in requests {
+                    self.flights.remove(number);
+                }
+                Ok(())
             }
             _ => Ok(()),
         }

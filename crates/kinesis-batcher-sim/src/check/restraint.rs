@@ -43,7 +43,7 @@ impl Checker for WaitsGrow {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled]
+        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled, Kind::Crashed]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -71,6 +71,11 @@ impl Checker for WaitsGrow {
                     return Err(Breach::new(format!(
                         "{answers} requests in a row were answered, and {allowed} of {max} may be on their way"
                     )));
+                }
+            }
+            Observation::Crashed { requests, .. } => {
+                for &number in requests {
+                    self.sent_at.remove(number);
                 }
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! What is wrong at the moment.
+//! The faults of a moment.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ pub(crate) struct Conditions {
     pub(crate) lost_before: u32,
     pub(crate) lost_after: u32,
     pub(crate) late_arrival: u32,
+    pub(crate) duplicated: u32,
     pub(crate) reply_stuck: u32,
     pub(crate) outage: Option<OutageKind>,
     pub(crate) too_short: u32,
@@ -33,14 +34,18 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// What is wrong at this time since the beginning. Where two faults say the same thing, the later one counts.
-    pub(crate) fn at(elapsed: Duration, faults: &[Fault]) -> Self {
+    /// The faults of this producer at this time since the beginning; without a producer, those of all. Where two faults
+    /// say the same thing, the later one counts.
+    pub(crate) fn at(elapsed: Duration, faults: &[Fault], producer: Option<u32>) -> Self {
         let mut now = Self::default();
-        for fault in faults.iter().filter(|fault| fault.from <= elapsed && elapsed < fault.to) {
+        let is_on = |fault: &&Fault| fault.from <= elapsed && elapsed < fault.to;
+        let concerns = |fault: &&Fault| fault.producer.is_none() || fault.producer == producer;
+        for fault in faults.iter().filter(is_on).filter(concerns) {
             match fault.what {
                 FaultKind::LostBeforeWrite(often) => now.lost_before = often,
                 FaultKind::LostAfterWrite(often) => now.lost_after = often,
                 FaultKind::LateArrival(often) => now.late_arrival = often,
+                FaultKind::Duplicated(often) => now.duplicated = often,
                 FaultKind::ReplyStuck(often) => now.reply_stuck = often,
                 FaultKind::Slow(hundredths) => now.slow = hundredths,
                 FaultKind::Outage(kind) => now.outage = Some(kind),
@@ -67,7 +72,11 @@ impl Conditions {
                 | FaultKind::Merge
                 | FaultKind::ShardCount(_)
                 | FaultKind::ClockBack { .. }
+                | FaultKind::ClockForward { .. }
                 | FaultKind::ClockRight { .. }
+                | FaultKind::Pause { .. }
+                | FaultKind::Crash { .. }
+                | FaultKind::Start
                 | FaultKind::Flush { .. }
                 | FaultKind::Close { .. }
                 | FaultKind::Abort { .. } => {}
@@ -95,9 +104,18 @@ mod tests {
     fn a_fault_counts_from_its_beginning_until_just_before_its_end() {
         let second = Duration::from_secs(1);
         let faults = [Fault::new(second, 2 * second, FaultKind::Slow(300))];
-        let slowed = |at| Conditions::at(at, &faults).slowed(second);
+        let slowed = |at| Conditions::at(at, &faults, Some(0)).slowed(second);
         assert_eq!(slowed(Duration::ZERO), second);
         assert_eq!(slowed(second), 3 * second);
         assert_eq!(slowed(2 * second), second);
+    }
+
+    #[test]
+    fn a_fault_of_one_producer_leaves_the_others_alone() {
+        let second = Duration::from_secs(1);
+        let faults = [Fault::always(FaultKind::LostAfterWrite(7)), Fault::always(FaultKind::Slow(300)).of(1)];
+        let slowed = |producer| Conditions::at(second, &faults, producer).slowed(second);
+        assert_eq!([slowed(None), slowed(Some(0)), slowed(Some(1))], [second, second, 3 * second]);
+        assert_eq!(Conditions::at(second, &faults, Some(0)).lost_after, 7);
     }
 }

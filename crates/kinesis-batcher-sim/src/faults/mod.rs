@@ -34,36 +34,49 @@ pub struct Fault {
     pub to: Duration,
     /// What.
     pub what: FaultKind,
+    /// The one producer that it concerns; `None` for all. Only faults of links, replies, listings, timers and clocks
+    /// that last for a while can concern one.
+    pub producer: Option<u32>,
 }
 
 impl Fault {
     /// A fault from one time to another, since the beginning of the run.
     #[must_use]
     pub fn new(from: Duration, to: Duration, what: FaultKind) -> Self {
-        Self { from, to, what }
+        Self { from, to, what, producer: None }
     }
 
     /// A fault of a moment.
     #[must_use]
     pub fn at(at: Duration, what: FaultKind) -> Self {
-        Self { from: at, to: at, what }
+        Self::new(at, at, what)
     }
 
     /// A fault of the whole run.
     #[must_use]
     pub fn always(what: FaultKind) -> Self {
-        Self { from: Duration::ZERO, to: Duration::MAX, what }
+        Self::new(Duration::ZERO, Duration::MAX, what)
+    }
+
+    /// The same fault of one producer alone.
+    #[must_use]
+    pub fn of(self, producer: u32) -> Self {
+        Self { producer: Some(producer), ..self }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.from, self.to) {
-            (Duration::ZERO, Duration::MAX) => write!(f, "always: {:?}", self.what),
-            (from, to) if from == to => write!(f, "at {from:?}: {:?}", self.what),
-            (from, Duration::MAX) => write!(f, "from {from:?}: {:?}", self.what),
-            (from, to) => write!(f, "{from:?} to {to:?}: {:?}", self.what),
+            (Duration::ZERO, Duration::MAX) => f.write_str("always"),
+            (from, to) if from == to => write!(f, "at {from:?}"),
+            (from, Duration::MAX) => write!(f, "from {from:?}"),
+            (from, to) => write!(f, "{from:?} to {to:?}"),
+        }?;
+        if let Some(producer) = self.producer {
+            write!(f, ", producer {producer}")?;
         }
+        write!(f, ": {:?}", self.what)
     }
 }
 
@@ -96,6 +109,8 @@ pub enum FaultKind {
     LostAfterWrite(u32),
     /// Requests reach the service after the producer gave them up.
     LateArrival(u32),
+    /// Requests reach the service a second time: a proxy has repeated them. The producer learns of one reply only.
+    Duplicated(u32),
     /// Replies come up to a minute later, and the producer waits that long.
     ReplyStuck(u32),
     /// Latencies are multiplied by so many hundredths.
@@ -159,11 +174,33 @@ pub enum FaultKind {
         /// How far.
         by: Duration,
     },
-    /// A producer's clock, set back before, is set right. At the beginning of the fault.
+    /// A producer's clock jumps forward by so much. At the beginning of the fault.
+    ClockForward {
+        /// Whose.
+        producer: u32,
+        /// How far.
+        by: Duration,
+    },
+    /// A producer's clock is set right after jumps. At the beginning of the fault.
     ClockRight {
         /// Whose.
         producer: u32,
     },
+    /// A producer's process stands still from the beginning of the fault to its end: nothing calls its batcher, and
+    /// replies wait.
+    Pause {
+        /// Which.
+        producer: u32,
+    },
+    /// A producer's process ends with everything that it holds. At the beginning of the fault.
+    Crash {
+        /// Which.
+        producer: u32,
+        /// Another producer starts so much later.
+        restarts_after: Option<Duration>,
+    },
+    /// Another producer starts. It has the next number. At the beginning of the fault.
+    Start,
     /// A producer flushes. At the beginning of the fault.
     Flush {
         /// Which.

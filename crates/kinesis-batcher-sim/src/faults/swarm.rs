@@ -20,13 +20,19 @@ impl Faults {
             Self::Plan(faults) => faults.clone(),
             Self::Swarm => {
                 let mut rng = Rng::new(seed).fork("faults");
-                let mut swarm = Swarm { rng: &mut rng, duration: options.duration, faults: Vec::new() };
+                let mut swarm = Swarm {
+                    rng: &mut rng,
+                    duration: options.duration,
+                    producers: options.producers,
+                    faults: Vec::new(),
+                };
                 swarm.network();
                 swarm.replies();
                 swarm.service();
                 swarm.stream(options);
-                swarm.clocks(options.producers);
-                swarm.commands(options.producers);
+                swarm.clocks();
+                swarm.commands();
+                swarm.processes();
                 swarm.account();
                 swarm.distribution(options);
                 swarm.faults
@@ -38,6 +44,7 @@ impl Faults {
 struct Swarm<'a> {
     rng: &'a mut Rng,
     duration: Duration,
+    producers: u32,
     faults: Vec<Fault>,
 }
 
@@ -54,6 +61,10 @@ impl Swarm<'_> {
         if self.rng.one_in(6) {
             let often = self.often();
             self.for_a_while(FaultKind::LateArrival(often));
+        }
+        if self.rng.one_in(8) {
+            let often = self.often();
+            self.for_a_while(FaultKind::Duplicated(often));
         }
         if self.rng.one_in(10) {
             let often = self.often();
@@ -160,7 +171,7 @@ impl Swarm<'_> {
         }
     }
 
-    fn clocks(&mut self, producers: u32) {
+    fn clocks(&mut self) {
         if self.rng.one_in(5) {
             let by = Duration::from_micros(self.rng.magnitude(1, 1_000_000));
             self.for_a_while(FaultKind::TimersLate(by));
@@ -178,24 +189,54 @@ impl Swarm<'_> {
             self.for_a_while(FaultKind::CoarseClock(step));
         }
         if self.rng.one_in(8) {
-            let producer = self.rng.below(u64::from(producers)) as u32;
+            let producer = self.any_producer();
             let by = Duration::from_micros(self.rng.magnitude(1, 5_000_000));
             self.at_some_time(FaultKind::ClockBack { producer, by });
             if self.rng.one_in(2) {
                 self.at_some_time(FaultKind::ClockRight { producer });
             }
         }
+        if self.rng.one_in(8) {
+            let producer = self.any_producer();
+            let by = Duration::from_micros(self.rng.magnitude(1, 600_000_000));
+            self.at_some_time(FaultKind::ClockForward { producer, by });
+            if self.rng.one_in(2) {
+                self.at_some_time(FaultKind::ClockRight { producer });
+            }
+        }
     }
 
-    fn commands(&mut self, producers: u32) {
+    /// Processes start late, stand still, and crash.
+    fn processes(&mut self) {
+        if self.rng.one_in(8) {
+            self.at_some_time(FaultKind::Start);
+        }
+        if self.rng.one_in(6) {
+            for _ in 0..self.rng.between(1, 3) {
+                let producer = self.any_producer();
+                self.for_some_time(FaultKind::Pause { producer });
+            }
+        }
+        if self.rng.one_in(6) {
+            for _ in 0..self.rng.between(1, 3) {
+                // One that has restarted may crash again.
+                let producer = self.rng.below(u64::from(self.producers) + 2) as u32;
+                let wait = self.rng.below(self.duration.as_micros() as u64 / 4 + 1);
+                let restarts_after = (!self.rng.one_in(4)).then_some(Duration::from_micros(wait));
+                self.at_some_time(FaultKind::Crash { producer, restarts_after });
+            }
+        }
+    }
+
+    fn commands(&mut self) {
         if self.rng.one_in(4) {
             for _ in 0..self.rng.between(1, 5) {
-                let producer = self.rng.below(u64::from(producers)) as u32;
+                let producer = self.any_producer();
                 self.at_some_time(FaultKind::Flush { producer });
             }
         }
         if self.rng.one_in(12) {
-            let producer = self.rng.below(u64::from(producers)) as u32;
+            let producer = self.any_producer();
             let what = if self.rng.one_in(2) {
                 FaultKind::Close { producer }
             } else {
@@ -205,7 +246,7 @@ impl Swarm<'_> {
         }
     }
 
-    /// What says nothing about a record: the account, the signature, the size of the whole.
+    /// Faults that say nothing about a record: the account, the signature, the size of the whole.
     fn account(&mut self) {
         if self.rng.one_in(6) {
             for _ in 0..self.rng.between(1, 2) {
@@ -252,7 +293,8 @@ impl Swarm<'_> {
     /// All the time or some time.
     fn for_a_while(&mut self, what: FaultKind) {
         if self.rng.one_in(2) {
-            self.faults.push(Fault::always(what));
+            let fault = self.of_some(Fault::always(what));
+            self.faults.push(fault);
         } else {
             self.for_some_time(what);
         }
@@ -260,7 +302,27 @@ impl Swarm<'_> {
 
     fn for_some_time(&mut self, what: FaultKind) {
         let (one, other) = (self.time(), self.time());
-        self.faults.push(Fault::new(one.min(other), one.max(other), what));
+        let fault = self.of_some(Fault::new(one.min(other), one.max(other), what));
+        self.faults.push(fault);
+    }
+
+    /// Of several producers, a fault that is not the service's own, and names no producer, may concern one alone.
+    fn of_some(&mut self, fault: Fault) -> Fault {
+        let is_of_all_or_one = matches!(
+            fault.what,
+            FaultKind::Service(_)
+                | FaultKind::Account(_)
+                | FaultKind::BodyTooLarge(_)
+                | FaultKind::Pause { .. }
+        );
+        if is_of_all_or_one || self.producers == 1 || !self.rng.one_in(3) {
+            return fault;
+        }
+        fault.of(self.any_producer())
+    }
+
+    fn any_producer(&mut self) -> u32 {
+        self.rng.below(u64::from(self.producers)) as u32
     }
 
     fn at_some_time(&mut self, what: FaultKind) {

@@ -1,20 +1,24 @@
-//! What will happen, in order.
+//! Events to come, in order of time.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use kinesis_batcher_core::{ShardMap, Timestamp};
 
-use super::flight::{FlightId, LateCopy};
+use crate::check::Cause;
+use kinesis_model::Rng;
 
-/// Things to come, the earliest first; what was put down first comes first at the same time.
-#[derive(Debug, Default)]
+use super::flight::{FlightId, RequestCopy};
+
+/// Events to come, the earliest first. The seed decides which of several at the same time comes first: nothing may
+/// depend on the order in which they were added.
+#[derive(Debug)]
 pub(super) struct Agenda {
     heap: BinaryHeap<Entry>,
-    next: u64,
+    rng: Rng,
 }
 
-/// Something to come.
+/// An event to come.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A request reaches the service.
@@ -23,22 +27,26 @@ pub(super) enum Item {
     Answer(FlightId),
     /// A producer gives a request up that is still on its way.
     GiveUp { flight: FlightId, arrives_at: Timestamp },
-    /// A request that was given up reaches the service.
-    ArriveLate(Box<LateCopy>),
+    /// A copy of a request reaches the service: the producer has given it up, or the network duplicated it.
+    ArriveCopy(Box<RequestCopy>),
     /// The service reads its shards for a producer that asked.
     ReadMap { producer: u32, answered_at: Timestamp },
     /// A producer gets a map.
     GiveMap { producer: u32, map: Box<ShardMap> },
+    /// A producer polls its batcher.
+    Poll(u32),
+    /// A producer is given a command that came while it was paused.
+    Command { producer: u32, cause: Cause },
+    /// Another producer starts.
+    Start,
     /// Producers list the shards without having been asked to.
     RefreshAll,
     /// A fault begins.
     FaultBegins(usize),
     /// A fault ends.
     FaultEnds,
-    /// The figures count from here on.
-    Settle,
-    /// A point of the series.
-    Sample,
+    /// The steady part of the run begins.
+    SteadyBegins,
     /// Faults are over.
     Heal,
     /// Everything must have drained.
@@ -46,9 +54,12 @@ pub(super) enum Item {
 }
 
 impl Agenda {
+    pub(super) fn new(rng: Rng) -> Self {
+        Self { heap: BinaryHeap::new(), rng }
+    }
+
     pub(super) fn add(&mut self, at: Timestamp, item: Item) {
-        self.heap.push(Entry { at, order: self.next, item });
-        self.next += 1;
+        self.heap.push(Entry { at, order: self.rng.next(), item });
     }
 
     #[inline]
@@ -94,15 +105,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earliest_comes_first_and_of_two_at_once_the_one_put_down_first() {
-        let mut agenda = Agenda::default();
-        agenda.add(Timestamp::from_millis(2), Item::Heal);
-        agenda.add(Timestamp::from_millis(1), Item::Sample);
-        agenda.add(Timestamp::from_millis(1), Item::Settle);
-        assert_eq!(agenda.next_at(), Timestamp::from_millis(1));
-        assert!(matches!(agenda.pop(), Some(Item::Sample)));
-        assert!(matches!(agenda.pop(), Some(Item::Settle)));
-        assert!(matches!(agenda.pop(), Some(Item::Heal)));
-        assert_eq!(agenda.next_at(), Timestamp::MAX);
+    fn the_earliest_comes_first_and_the_seed_orders_those_at_the_same_time() {
+        let order = |seed| {
+            let mut agenda = Agenda::new(Rng::new(seed));
+            agenda.add(Timestamp::from_millis(2), Item::Heal);
+            agenda.add(Timestamp::from_millis(1), Item::Poll(0));
+            agenda.add(Timestamp::from_millis(1), Item::Poll(1));
+            assert_eq!(agenda.next_at(), Timestamp::from_millis(1));
+            let first = agenda.pop();
+            assert!(matches!(agenda.pop(), Some(Item::Poll(_))));
+            assert!(matches!(agenda.pop(), Some(Item::Heal)));
+            assert_eq!(agenda.next_at(), Timestamp::MAX);
+            matches!(first, Some(Item::Poll(0)))
+        };
+        let firsts = (0..100).filter(|&seed| order(seed)).count();
+        assert!((25..75).contains(&firsts), "the one added first comes first under {firsts} of 100 seeds");
+        assert_eq!(order(7), order(7));
     }
 }

@@ -5,7 +5,8 @@ use kinesis_aggregation::{Decoded, decode};
 use kinesis_batcher_core::{HashKey, Request, RequestError, Response, Timestamp};
 
 use crate::check::Records;
-use crate::workload::number_of;
+use crate::ledger::Ledger;
+use crate::workload::{KeySpace, UserRecordView, number_of};
 
 /// A request on its way.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Flight {
     pub(super) outcome: Option<Result<Response, RequestError>>,
 }
 
-/// Names a flight.
+/// The place of a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FlightId(u32);
 
@@ -42,17 +43,33 @@ impl Flights {
         FlightId(index)
     }
 
+    /// Takes a flight out for a moment.
+    pub(super) fn take(&mut self, id: FlightId) -> Flight {
+        self.slots[id.0 as usize]
+            .take()
+            .expect("a flight is on the agenda once at a time and leaves with its answer")
+    }
+
+    /// Puts back what [`take`](Self::take) took out.
+    pub(super) fn put_back(&mut self, id: FlightId, flight: Flight) {
+        self.slots[id.0 as usize] = Some(flight);
+    }
+
     pub(super) fn flight_mut(&mut self, id: FlightId) -> &mut Flight {
         self.slots[id.0 as usize]
             .as_mut()
             .expect("a flight is on the agenda once at a time and leaves with its answer")
     }
 
+    /// The numbers of this producer's requests.
+    pub(super) fn of_producer(&self, producer: u32) -> Vec<u64> {
+        let flights = self.slots.iter().flatten().filter(|flight| flight.producer == producer);
+        flights.map(|flight| flight.number).collect()
+    }
+
     pub(super) fn remove(&mut self, id: FlightId) -> Flight {
         self.free.push(id.0);
-        self.slots[id.0 as usize]
-            .take()
-            .expect("a flight is on the agenda once at a time and leaves with its answer")
+        self.take(id)
     }
 }
 
@@ -67,36 +84,78 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Reads them out of the payloads. The index of an entry is given back when it is not what was pushed: an
-    /// aggregate that is damaged or empty, or data without a number.
-    pub(super) fn read(&mut self, request: &Request<u64>) -> Result<(), usize> {
+    /// Reads them out of the payloads, as a consumer does, and compares each record with the one that was pushed.
+    ///
+    /// # Errors
+    /// The index of an entry that is not what was pushed, and why not.
+    pub(super) fn read(
+        &mut self,
+        request: &Request<u64>,
+        ledger: &Ledger,
+        keys: &KeySpace,
+    ) -> Result<(), (usize, &'static str)> {
         self.numbers.clear();
         self.ends.clear();
         self.bytes.clear();
         for (index, record) in request.records().enumerate() {
-            self.bytes.push((record.data().len() + record.partition_key().map_or(0, str::len)) as u32);
+            let key = record.partition_key_bytes();
+            self.bytes.push((record.data().len() + key.map_or(0, <[u8]>::len)) as u32);
+            let raw = UserRecordView {
+                data: record.data(),
+                partition_key: key,
+                explicit_hash_key: record.explicit_hash_key().map(HashKey::value),
+            };
+            let before = self.numbers.len();
             match decode(record.data()) {
-                Decoded::Plain => self.numbers.push(number_of(record.data()).ok_or(index)?),
+                Decoded::Plain => {
+                    let number = number_of(record.data()).ok_or((index, "its data have no number"))?;
+                    self.add(number, &raw, ledger, keys).map_err(|why| (index, why))?;
+                }
                 Decoded::Aggregate(aggregate) => {
                     if self.ends.is_empty() {
                         self.ends.extend(1..=index as u32);
                     }
-                    let before = self.numbers.len();
                     for member in &aggregate {
-                        self.numbers.push(number_of(member.data).ok_or(index)?);
+                        let number = number_of(member.data).ok_or((index, "a member has no number"))?;
+                        let explicit_hash_key = member.explicit_hash_key.map(str::parse).transpose();
+                        let member = UserRecordView {
+                            data: member.data,
+                            partition_key: Some(member.partition_key.as_bytes()),
+                            explicit_hash_key: explicit_hash_key
+                                .map_err(|_| (index, "a member's explicit hash key is no number"))?,
+                        };
+                        // A program may push aggregates of its own, which travel as they are.
+                        let is_whole = ledger.record(number).is_some_and(|facts| facts.is_aggregate);
+                        let view = if is_whole { &raw } else { &member };
+                        self.add(number, view, ledger, keys).map_err(|why| (index, why))?;
                     }
                     if self.numbers.len() == before {
-                        return Err(index);
+                        return Err((index, "it is an aggregate of nothing"));
                     }
                     self.ends.push(self.numbers.len() as u32);
                     continue;
                 }
-                Decoded::Damaged(_) => return Err(index),
+                Decoded::Damaged(_) => return Err((index, "it is a damaged aggregate")),
             }
             if !self.ends.is_empty() {
                 self.ends.push(self.numbers.len() as u32);
             }
         }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        number: u64,
+        view: &UserRecordView<'_>,
+        ledger: &Ledger,
+        keys: &KeySpace,
+    ) -> Result<(), &'static str> {
+        let facts = ledger.record(number).ok_or("it holds a record that has ended or never was")?;
+        if !view.is_as_made(number, facts, keys) {
+            return Err("a record is not as it was pushed");
+        }
+        self.numbers.push(number);
         Ok(())
     }
 
@@ -109,26 +168,28 @@ impl Members {
     }
 }
 
-/// What of a request is still on its way after the producer gave it up.
+/// A copy of a request on its way that no reply comes back for.
 #[derive(Debug)]
-pub(super) struct LateCopy {
+pub(super) struct RequestCopy {
     pub(super) producer: u32,
     pub(super) number: u64,
     pub(super) sent_at: Timestamp,
-    pub(super) entries: Vec<LateEntry>,
+    /// The network duplicated it; otherwise its producer has given it up.
+    pub(super) is_duplicate: bool,
+    pub(super) entries: Vec<EntryCopy>,
     pub(super) members: Members,
 }
 
 #[derive(Debug)]
-pub(super) struct LateEntry {
+pub(super) struct EntryCopy {
     pub(super) data: Bytes,
     pub(super) partition_key: Option<String>,
     pub(super) explicit_hash_key: Option<HashKey>,
 }
 
-impl LateCopy {
-    pub(super) fn of(flight: &Flight) -> Self {
-        let entries = flight.request.records().map(|record| LateEntry {
+impl RequestCopy {
+    pub(super) fn of(flight: &Flight, is_duplicate: bool) -> Self {
+        let entries = flight.request.records().map(|record| EntryCopy {
             data: record.data().clone(),
             partition_key: record.partition_key().map(str::to_owned),
             explicit_hash_key: record.explicit_hash_key(),
@@ -137,6 +198,7 @@ impl LateCopy {
             producer: flight.producer,
             number: flight.number,
             sent_at: flight.sent_at,
+            is_duplicate,
             entries: entries.collect(),
             members: flight.members.clone(),
         }

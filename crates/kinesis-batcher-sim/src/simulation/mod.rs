@@ -1,32 +1,35 @@
-//! The loop that joins producers, network and service in virtual time.
+//! Actors in virtual time: producers with their links and clocks, the stream, and the world that they share.
 
 mod agenda;
+mod clock;
+mod credentials;
+mod disturbance;
 mod ending;
 mod flight;
+mod link;
 mod offer;
 mod producer;
+mod reader;
 mod stream;
+mod text;
 mod wire;
+mod world;
 
-use std::time::Duration;
+use kinesis_batcher_core::Timestamp;
 
-use kinesis_batcher_core::{Batcher, Event, Timestamp};
-
-use crate::check::{Breach, Cause, Checker, Checkers, Invariant, Kind, Observation, Scene};
-use crate::faults::{Conditions, Fault, Faults};
-use crate::ledger::Ledger;
-use crate::meter::Meter;
+use crate::check::{Breach, Checker, Checkers, Invariant};
+use crate::faults::{Fault, Faults};
 use crate::options::{Ending, Options};
 use crate::report::Report;
-use crate::service::{Kinesis, shard_map, time};
-use crate::trace::Trace;
-use crate::workload::{Arrivals, KeySpace, Maker, POISON};
+use crate::service::{Kinesis, time};
+use crate::workload::POISON;
 use kinesis_model::Rng;
 
-use agenda::{Agenda, Item};
-use flight::{Flights, Members};
-use producer::{Clock, Producer, Signer};
-use stream::Listed;
+use agenda::Item;
+use producer::Producer;
+use stream::Stream;
+use text::EventText;
+use world::World;
 
 /// Runs a simulation from its beginning to its end.
 ///
@@ -43,7 +46,7 @@ pub fn run(seed: u64, options: &Options) -> Report {
     run_with(seed, options, Vec::new())
 }
 
-/// Runs a simulation that checkers of one's own watch too, besides those that [`Options::checks`] names.
+/// Runs a simulation with checkers of one's own besides those that [`Options::checks`] names.
 ///
 /// # Panics
 /// As [`run`].
@@ -57,47 +60,20 @@ pub fn run_with(seed: u64, options: &Options, checkers: Vec<Box<dyn Checker>>) -
 
 struct Simulation {
     seed: u64,
-    options: Options,
+    root: Rng,
+    world: World,
+    stream: Stream,
+    /// By number.
+    producers: Vec<Producer>,
+    /// When each producer does something by itself next.
+    due: Vec<Timestamp>,
     faults: Vec<Fault>,
-    now: Timestamp,
+    /// Batchers are called without a reason.
+    is_mischievous: bool,
+    sample_at: Timestamp,
     steps: u64,
     /// Steps since time moved.
     steps_in_place: u32,
-    agenda: Agenda,
-    producers: Vec<Producer>,
-    /// When each producer's timer fires.
-    wakes: Vec<Timestamp>,
-    /// When each producer is offered its next records.
-    arrivals: Vec<Timestamp>,
-    service: Kinesis,
-    /// When the service does something by itself.
-    service_at: Timestamp,
-    listed: Listed,
-    flights: Flights,
-    conditions: Conditions,
-    keys: KeySpace,
-    ledger: Ledger,
-    checkers: Checkers,
-    meter: Meter,
-    trace: Trace,
-    digest: u64,
-    next_record: u64,
-    next_request: u64,
-    is_healed: bool,
-    /// Why it ends before everything has drained.
-    is_over: bool,
-    members: Vec<Members>,
-    rng: Rngs,
-}
-
-/// A stream of randomness for each concern, so that one more draw in one does not move the others.
-struct Rngs {
-    network: Rng,
-    reply: Rng,
-    listing: Rng,
-    reshard: Rng,
-    timers: Rng,
-    mischief: Rng,
 }
 
 impl Simulation {
@@ -111,159 +87,153 @@ impl Simulation {
         if options.workload.poison > 0 {
             service.set_poison(POISON);
         }
-        let map = shard_map(&service);
-        let producers: Vec<Producer> = (0..options.producers)
-            .map(|index| {
-                let rng = root.fork("producer").fork(&index.to_string());
-                let arrivals =
-                    Arrivals::new(&options.workload, BEGIN, options.duration, rng.fork("arrivals"));
-                Producer {
-                    batcher: Batcher::new(
-                        options.config.clone(),
-                        map.clone(),
-                        rng.fork("batcher").next(),
-                        BEGIN,
-                    ),
-                    clock: Clock::new(BEGIN),
-                    arrivals,
-                    maker: Maker::new(&options.workload, rng.fork("records")),
-                    waiting: std::collections::VecDeque::new(),
-                    signer: Signer::new(),
-                    deadline: None,
-                    accepted: 0,
-                    is_unblocked: false,
-                    is_drained: false,
-                    is_refreshing: false,
-                }
-            })
-            .collect();
+        let producers = options.producers;
+        let checkers = Checkers::new(&options, checkers, BEGIN);
         let mut simulation = Self {
             seed,
+            world: World::new(seed, &root, options, checkers),
+            root,
+            stream: Stream::new(service),
+            producers: Vec::new(),
+            due: Vec::new(),
             faults,
-            now: BEGIN,
+            is_mischievous: false,
+            sample_at: Timestamp::MAX,
             steps: 0,
             steps_in_place: 0,
-            agenda: Agenda::default(),
-            wakes: vec![Timestamp::MAX; producers.len()],
-            arrivals: producers.iter().map(|producer| producer.arrivals.next_at()).collect(),
-            producers,
-            listed: Listed::new(&service, map),
-            service,
-            service_at: Timestamp::MAX,
-            flights: Flights::default(),
-            conditions: Conditions::default(),
-            keys: KeySpace::new(options.workload.keys, options.workload.key_text),
-            ledger: Ledger::default(),
-            checkers: Checkers::new(&options, checkers, BEGIN),
-            meter: Meter::new(options.producers),
-            trace: Trace::new(options.trace_lines_max),
-            digest: seed,
-            next_record: 0,
-            next_request: 0,
-            is_healed: false,
-            is_over: false,
-            members: Vec::new(),
-            rng: Rngs {
-                network: root.fork("network"),
-                reply: root.fork("reply"),
-                listing: root.fork("listing"),
-                reshard: root.fork("reshard"),
-                timers: root.fork("timers"),
-                mischief: root.fork("mischief"),
-            },
-            options,
         };
+        for _ in 0..producers {
+            simulation.start();
+        }
         simulation.plan();
         simulation
     }
 
     fn plan(&mut self) {
-        let end = self.options.duration;
+        let (agenda, options) = (&mut self.world.agenda, &self.world.options);
+        let end = options.duration;
         for (index, fault) in self.faults.iter().enumerate().filter(|(_, fault)| fault.from < end) {
-            self.agenda.add(BEGIN.after(fault.from), Item::FaultBegins(index));
+            agenda.add(BEGIN.after(fault.from), Item::FaultBegins(index));
             if fault.from < fault.to && fault.to < end {
-                self.agenda.add(BEGIN.after(fault.to), Item::FaultEnds);
+                agenda.add(BEGIN.after(fault.to), Item::FaultEnds);
             }
         }
-        self.agenda.add(BEGIN.after(self.options.settling.min(end)), Item::Settle);
-        if let Some(every) = self.options.refresh_every {
-            self.agenda.add(BEGIN.after(every), Item::RefreshAll);
+        agenda.add(BEGIN.after(options.settling.min(end)), Item::SteadyBegins);
+        if let Some(every) = options.refresh_every {
+            agenda.add(BEGIN.after(every), Item::RefreshAll);
         }
-        if let Some(interval) = self.options.interval {
-            self.agenda.add(BEGIN.after(interval), Item::Sample);
+        agenda.add(BEGIN.after(end), Item::Heal);
+        self.sample_at = options.interval.map_or(Timestamp::MAX, |interval| BEGIN.after(interval));
+    }
+
+    /// Another producer starts.
+    fn start(&mut self) {
+        if self.world.is_healed {
+            return;
         }
-        self.agenda.add(BEGIN.after(end), Item::Heal);
-        for producer in 0..self.producers.len() {
-            let began =
-                Observation::Began { producer: producer as u32, batcher: &self.producers[producer].batcher };
-            self.checkers.show(&Scene { now: self.now, clock: self.now, ledger: &self.ledger }, &began);
-        }
-        self.watch_service();
+        let number = self.producers.len() as u32;
+        let mut producer = Producer::new(number, &self.world, &self.root, self.stream.map().clone());
+        self.world.log(format_args!("p{number} starts"));
+        self.world.meter.producer_starts();
+        producer.begin(&mut self.world);
+        self.due.push(producer.due_at());
+        self.producers.push(producer);
+        self.conditions_change();
     }
 
     fn run(mut self) -> Report {
-        while !self.is_over && !self.is_done() {
+        while !self.world.is_over && !self.is_done() {
             self.step();
-            if self.options.stops_at_violation && self.checkers.has_violations() {
-                self.is_over = true;
+            if self.world.options.stops_at_violation && self.world.checkers.has_violations() {
+                self.world.is_over = true;
             }
         }
-        if !self.is_over {
+        if !self.world.is_over {
             self.check_silence();
-            let scene = Scene { now: self.now, clock: self.now, ledger: &self.ledger };
-            self.checkers.finish(&scene);
+            self.world.finish();
         }
-        let elapsed = self.elapsed();
+        let elapsed = self.world.elapsed();
         Report {
             seed: self.seed,
-            options: self.options,
-            totals: self.meter.totals,
-            delay: self.meter.delays.percentiles(),
-            settled: self.meter.settled(),
-            series: self.meter.points,
-            violations: self.checkers.into_violations(),
+            options: self.world.options,
+            totals: self.world.meter.totals,
+            delay: self.world.meter.delays.percentiles(),
+            steady: self.world.meter.steady(),
+            series: self.world.meter.points,
+            violations: self.world.checkers.into_violations(),
             elapsed,
             steps: self.steps,
-            digest: self.digest,
-            trace: self.trace.into_text(),
+            digest: self.world.digest,
+            trace: self.world.trace.into_text(),
         }
     }
 
-    /// Jumps to the next thing that happens, and lets it happen.
+    /// Jumps to the next event. The seed decides which of several at the same time comes first.
     fn step(&mut self) {
-        let (wake_at, waking) = earliest(&self.wakes);
-        let (arrival_at, arriving) = earliest(&self.arrivals);
-        let agenda_at = self.agenda.next_at();
-        let at = wake_at.min(arrival_at).min(agenda_at).min(self.service_at);
+        let producer_at = self.due.iter().copied().min().unwrap_or(Timestamp::MAX);
+        let agenda_at = self.world.agenda.next_at();
+        let at = producer_at.min(agenda_at).min(self.stream.due_at);
+        if self.sample_at <= at {
+            // Not on the agenda, where it would change the run that it looks at.
+            self.world.now = self.sample_at;
+            self.sample();
+            return;
+        }
         self.steps += 1;
-        if at > self.now {
-            self.now = at;
+        if at > self.world.now {
+            self.world.now = at;
             self.steps_in_place = 0;
         } else {
             self.steps_in_place += 1;
             if self.steps_in_place > STEPS_IN_PLACE_MAX {
                 let what = format!("{STEPS_IN_PLACE_MAX} steps without time moving on: a busy loop");
-                self.violated(Invariant::I6, None, Breach::new(what));
-                self.is_over = true;
+                self.world.violated(Invariant::I6, None, Breach::new(what));
+                self.world.is_over = true;
                 return;
             }
         }
-        if self.service_at <= self.now {
-            self.service.handle_timeout(time(self.now));
-            self.watch_service();
-        } else if agenda_at <= self.now {
-            if let Some(item) = self.agenda.pop() {
-                self.happen(item);
+        let now = self.world.now;
+        let ready = [self.stream.due_at <= now, agenda_at <= now, producer_at <= now];
+        match self.pick(ready) {
+            0 => self.stream.act(&mut self.world),
+            1 => {
+                if let Some(item) = self.world.agenda.pop() {
+                    self.happen(item);
+                }
             }
-        } else if wake_at <= self.now {
-            self.wake(waking);
-        } else {
-            self.offer(arriving);
+            _ => {
+                let producer = self.next_producer(producer_at);
+                self.producers[producer].act(&mut self.world);
+                self.due[producer] = self.producers[producer].due_at();
+            }
         }
-        self.mischief();
-        if self.is_healed && self.options.ending == Ending::Drain {
+        if self.is_mischievous {
+            self.mischief();
+        }
+        if self.world.is_healed && self.world.options.ending == Ending::Drain {
             self.close_the_drained();
         }
+    }
+
+    /// One of the producers that do something by themselves at this time.
+    fn next_producer(&mut self, at: Timestamp) -> usize {
+        let ready = self.due.iter().filter(|&&due| due == at).count() as u64;
+        let skip = if ready > 1 { self.world.rng.ties.below(ready) as usize } else { 0 };
+        let mut ready = self.due.iter().enumerate().filter(|(_, due)| **due == at);
+        ready.nth(skip).map_or(0, |(index, _)| index)
+    }
+
+    /// One of those that are ready.
+    fn pick(&mut self, ready: [bool; 3]) -> usize {
+        let count = ready.iter().filter(|&&is_ready| is_ready).count() as u64;
+        let mut skip = if count > 1 { self.world.rng.ties.below(count) } else { 0 };
+        for (index, _) in ready.iter().enumerate().filter(|(_, is_ready)| **is_ready) {
+            if skip == 0 {
+                return index;
+            }
+            skip -= 1;
+        }
+        1
     }
 
     fn happen(&mut self, item: Item) {
@@ -271,216 +241,53 @@ impl Simulation {
             Item::Arrive(flight) => self.arrive(flight),
             Item::Answer(flight) => self.answer(flight),
             Item::GiveUp { flight, arrives_at } => self.give_up(flight, arrives_at),
-            Item::ArriveLate(copy) => self.arrive_late(&copy),
+            Item::ArriveCopy(copy) => self.arrive_copy(&copy),
             Item::ReadMap { producer, answered_at } => self.read_map(producer, answered_at),
-            Item::GiveMap { producer, map } => self.give_map(producer, *map),
+            Item::GiveMap { producer, map } => {
+                let world = &mut self.world;
+                let it = &mut self.producers[producer as usize];
+                if it.paused_until > world.now {
+                    world.agenda.add(it.paused_until, Item::GiveMap { producer, map });
+                } else if !it.is_crashed {
+                    it.give_map(world, *map);
+                }
+                self.due[producer as usize] = it.due_at();
+            }
+            Item::Poll(producer) => {
+                let world = &mut self.world;
+                let it = &mut self.producers[producer as usize];
+                if it.paused_until > world.now {
+                    world.agenda.add(it.paused_until, Item::Poll(producer));
+                } else if !it.is_crashed {
+                    it.poll_later(world);
+                }
+                self.due[producer as usize] = it.due_at();
+            }
+            Item::Command { producer, cause } => self.command(producer, cause),
+            Item::Start => self.start(),
             Item::RefreshAll => self.refresh_all(),
             Item::FaultBegins(fault) => self.fault_begins(fault),
             Item::FaultEnds => self.conditions_change(),
-            Item::Settle => self.meter.settle(self.elapsed(), self.listed.open_shards()),
-            Item::Sample => self.sample(),
+            Item::SteadyBegins => {
+                let (at, shards) = (self.world.elapsed(), self.stream.open_shards());
+                self.world.meter.begin_steady(at, shards);
+            }
             Item::Heal => self.heal(),
             Item::Bound => self.bound_is_reached(),
         }
     }
 
-    /// A producer's timer fires.
-    fn wake(&mut self, index: usize) {
-        let producer = &mut self.producers[index];
-        if self.trace.is_on() {
-            let reason = producer.deadline.map(|deadline| deadline.reason);
-            self.trace.line(self.now.since(BEGIN), format_args!("p{index} timeout {reason:?}"));
-        }
-        let at = producer.clock.tell(self.now);
-        producer.batcher.handle_timeout(at);
-        // Armed again below; a deadline that stays where it is fires again and is found out as a busy loop.
-        self.wakes[index] = Timestamp::MAX;
-        let deadline = producer.deadline;
-        self.drive(index, Cause::Timeout);
-        if self.producers[index].deadline == deadline {
-            self.arm(index);
-        }
-    }
-
-    /// What the core asks for after each call: all requests, all events, then the deadline.
-    fn drive(&mut self, index: usize, cause: Cause) {
-        let deadline_before = self.producers[index].deadline;
-        loop {
-            while let Some(request) = self.producers[index].batcher.poll_request() {
-                self.launch(index, request);
-            }
-            while let Some(event) = self.producers[index].batcher.poll_event() {
-                self.note(index, &event);
-            }
-            if !std::mem::take(&mut self.producers[index].is_unblocked) {
-                break;
-            }
-            self.offer_again(index);
-        }
-        let producer = &mut self.producers[index];
-        let deadline = producer.batcher.poll_timeout();
-        producer.deadline = deadline;
-        if deadline != deadline_before {
-            self.arm(index);
-        }
-        if self.trace.is_on() && cause != Cause::Push {
-            let stats = self.producers[index].batcher.stats();
-            let (queued, in_flight) = (stats.records_queued, stats.records_in_flight);
-            let (requests, allowed) = (stats.requests_in_flight, stats.requests_in_flight_allowed);
-            let deadline = deadline.map(|deadline| (deadline.at.since(BEGIN), deadline.reason));
-            self.trace.line(
-                self.now.since(BEGIN),
-                format_args!(
-                    "p{index} has {queued} queued, {in_flight} in {requests}/{allowed} requests; next {deadline:?}"
-                ),
-            );
-        }
-        if self.checkers.want(Kind::Settled) {
-            let producer = &self.producers[index];
-            let settled = Observation::Settled {
-                producer: index as u32,
-                cause,
-                deadline_before,
-                stats_before: None,
-                batcher: &producer.batcher,
-                deadline,
-            };
-            let scene = Scene { now: self.now, clock: producer.clock.told(), ledger: &self.ledger };
-            self.checkers.show(&scene, &settled);
-        }
-    }
-
-    /// Sets a producer's timer to its batcher's deadline, by its own clock.
-    fn arm(&mut self, index: usize) {
-        let producer = &self.producers[index];
-        self.wakes[index] = match producer.deadline {
-            None => Timestamp::MAX,
-            Some(deadline) => {
-                let late = self.conditions.timers_late.as_nanos() as u64;
-                let late = if late == 0 { 0 } else { self.rng.timers.below(late) };
-                producer.clock.shows_at(deadline.at).after(Duration::from_nanos(late)).max(self.now)
-            }
-        };
-    }
-
-    fn note(&mut self, index: usize, event: &Event<u64>) {
-        let producer = &self.producers[index];
-        let scene = Scene { now: self.now, clock: producer.clock.told(), ledger: &self.ledger };
-        self.checkers.show(&scene, &Observation::Event { producer: index as u32, event });
-        if self.trace.is_on() {
-            self.trace.line(self.now.since(BEGIN), format_args!("p{index} {}", stream::Told(event)));
-        }
-        match event {
-            Event::Delivered { tag, receipt } => {
-                self.stir(1, *tag, u64::from(receipt.attempts));
-                self.meter.totals.records_possibly_duplicated += u64::from(receipt.possible_duplicate);
-                if let Some(facts) = self.ledger.end(*tag) {
-                    let accepted_at = facts.accepted.map_or(self.now, |acceptance| acceptance.now);
-                    let sampled = self.options.interval.is_some();
-                    self.meter.delivered(facts.producer, facts.bytes, self.now.since(accepted_at), sampled);
-                }
-            }
-            Event::Failed { tag, failure, .. } => {
-                self.stir(2, *tag, u64::from(failure.attempts));
-                self.meter.totals.records_possibly_duplicated += u64::from(failure.possibly_stored);
-                self.meter.failed(&failure.reason);
-                self.ledger.end(*tag);
-            }
-            Event::ShardMapStale => {
-                self.stir(3, index as u64, 0);
-                self.meter.totals.shard_maps_asked_for += 1;
-                self.refresh(index);
-            }
-            Event::Unblocked => {
-                self.stir(4, index as u64, 0);
-                self.meter.totals.unblocked += 1;
-                self.producers[index].is_unblocked = true;
-            }
-            Event::Drained => {
-                self.stir(5, index as u64, 0);
-                self.producers[index].is_drained = true;
-            }
-            _ => {}
-        }
-    }
-
-    /// Calls that nobody asked for.
-    fn mischief(&mut self) {
-        if self.conditions.spurious > 0 && self.rng.mischief.happens(self.conditions.spurious) {
-            let index = self.rng.mischief.below(self.producers.len() as u64) as usize;
-            let producer = &mut self.producers[index];
-            let at = producer.clock.tell(self.now);
-            producer.batcher.handle_timeout(at);
-            self.drive(index, Cause::Spurious);
-        }
-        if self.conditions.step_back > 0 && self.rng.mischief.happens(self.conditions.step_back) {
-            self.step_back();
-        }
-    }
-
-    fn step_back(&mut self) {
-        let index = self.rng.mischief.below(self.producers.len() as u64) as usize;
-        let back = Duration::from_nanos(self.rng.mischief.below(STEP_BACK_NANOS_MAX));
-        let producer = &mut self.producers[index];
-        let told = producer.clock.told();
-        let earlier = Timestamp::from_nanos(told.as_nanos().saturating_sub(back.as_nanos() as u64));
-        let (stats, deadline_before) = (producer.batcher.stats(), producer.deadline);
-        producer.batcher.handle_timeout(earlier);
-        let observation = Observation::Settled {
-            producer: index as u32,
-            cause: Cause::StepBack,
-            deadline_before,
-            stats_before: Some(&stats),
-            batcher: &producer.batcher,
-            deadline: producer.batcher.poll_timeout(),
-        };
-        let scene = Scene { now: self.now, clock: told, ledger: &self.ledger };
-        self.checkers.show(&scene, &observation);
-        self.drive(index, Cause::Spurious);
-    }
-
     fn sample(&mut self) {
-        let elapsed = self.elapsed();
-        self.meter.shards_are_open(elapsed, self.listed.open_shards());
-        self.meter.sample(elapsed, &self.service, self.producers.iter().map(|producer| &producer.batcher));
-        if let Some(interval) = self.options.interval {
-            self.agenda.add(self.now.after(interval), Item::Sample);
-        }
+        let world = &mut self.world;
+        let elapsed = world.elapsed();
+        world.meter.shards_are_open(elapsed, self.stream.open_shards());
+        let alive = self.producers.iter().filter(|producer| !producer.is_crashed);
+        world.meter.sample(elapsed, &self.stream.service, alive.map(|producer| &producer.batcher));
+        self.sample_at = world.options.interval.map_or(Timestamp::MAX, |interval| world.now.after(interval));
     }
-
-    /// Mixes something that came out of a batcher into the digest.
-    #[inline]
-    fn stir(&mut self, kind: u64, first: u64, second: u64) {
-        let word = self.now.as_nanos() ^ kind << 56 ^ first.rotate_left(20) ^ second.rotate_left(40);
-        self.digest = (self.digest ^ word).wrapping_mul(DIGEST_FACTOR);
-        self.digest ^= self.digest >> 32;
-    }
-
-    fn violated(&mut self, invariant: Invariant, producer: Option<u32>, breach: Breach) {
-        self.checkers.violated(self.now, invariant, producer, breach);
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.now.since(BEGIN)
-    }
-}
-
-/// The earliest of these, and whose it is: of several at once, the first's.
-#[inline]
-fn earliest(times: &[Timestamp]) -> (Timestamp, usize) {
-    let (mut at, mut index) = (Timestamp::MAX, 0);
-    for (candidate, &time) in times.iter().enumerate() {
-        if time < at {
-            (at, index) = (time, candidate);
-        }
-    }
-    (at, index)
 }
 
 /// Late enough that a step back does not end before the epoch.
 const BEGIN: Timestamp = Timestamp::from_millis(1_000_000);
 /// A burst of so many records at one moment is not simulated; a batcher that turns in circles does as many at once.
 const STEPS_IN_PLACE_MAX: u32 = 100_000;
-const STEP_BACK_NANOS_MAX: u64 = 2_000_000_000;
-/// An odd number of random bits (from π).
-const DIGEST_FACTOR: u64 = 0x2437_54F5_A308_D313;

@@ -4,108 +4,148 @@ use std::collections::VecDeque;
 
 use kinesis_batcher_core::{PushErrorReason, Record};
 
-use super::{BEGIN, Simulation};
-use crate::check::{Cause, Observation, Scene};
+use super::producer::Producer;
+use super::world::World;
+use crate::caller::Calls;
+use crate::check::{Cause, Observation};
 
-impl Simulation {
-    /// A producer is asked to send what comes now.
-    pub(super) fn offer(&mut self, index: usize) {
-        let producer = &mut self.producers[index];
-        let records = producer.arrivals.take();
-        self.arrivals[index] = producer.arrivals.next_at();
+impl Producer {
+    /// The program is asked to send the records that come now.
+    pub(super) fn offer(&mut self, world: &mut World) {
+        let records = self.arrivals.take();
+        if self.caller.calls == Calls::Batch {
+            let made: Vec<(Record, u64)> = (0..records).map(|_| self.make(world)).collect();
+            self.push_all(world, made);
+            self.called(world, Cause::Push);
+            return;
+        }
+        let together = world.options.workload.pushes_together;
         for _ in 0..records {
-            let number = self.next_record;
-            self.next_record += 1;
-            let producer = &mut self.producers[index];
-            let (record, facts) = producer.maker.make(index as u32, number, &self.keys);
-            self.meter.totals.records_offered += 1;
-            self.meter.totals.bytes_offered += u64::from(facts.bytes);
-            self.ledger.offer(number, facts);
-            if let Err((record, reason)) = self.push(index, record, number) {
-                let producer = &mut self.producers[index];
-                let room = producer.waiting.len() < self.options.workload.waiting_max as usize;
-                if reason.is_full() && room {
-                    producer.waiting.push_back((record, number));
-                } else {
-                    self.drop_record(number);
-                }
+            let (record, number) = self.make(world);
+            if let Err((record, reason)) = self.push(world, record, number) {
+                self.keep_or_drop(world, record, number, reason);
             }
-            if !self.options.workload.pushes_together {
-                self.drive(index, Cause::Push);
+            if !together {
+                self.called(world, Cause::Push);
             }
         }
-        if self.options.workload.pushes_together {
-            self.drive(index, Cause::Push);
+        if together {
+            self.called(world, Cause::Push);
         }
     }
 
-    /// There is room: what waits is offered again, in its order. A record whose shard is still full does not hold up
-    /// those behind it.
-    pub(super) fn offer_again(&mut self, index: usize) {
-        let mut waiting = std::mem::take(&mut self.producers[index].waiting);
+    fn make(&mut self, world: &mut World) -> (Record, u64) {
+        let number = world.next_record();
+        let (record, facts) = self.maker.make(self.number, number, &world.keys);
+        world.meter.totals.records_offered += 1;
+        world.meter.totals.bytes_offered += u64::from(facts.bytes);
+        world.ledger.offer(number, facts);
+        (record, number)
+    }
+
+    /// There is room: records that wait are offered again, in their order. A record whose shard is still full does not
+    /// hold up those behind it.
+    pub(super) fn offer_again(&mut self, world: &mut World) {
+        let mut waiting = std::mem::take(&mut self.waiting);
         let mut still = VecDeque::new();
         while let Some((record, number)) = waiting.pop_front() {
-            match self.push(index, record, number) {
+            match self.push(world, record, number) {
                 Ok(()) => {}
                 Err((record, PushErrorReason::Full)) => {
                     still.push_back((record, number));
                     break;
                 }
                 Err((record, PushErrorReason::ShardFull)) => still.push_back((record, number)),
-                Err(_) => self.drop_record(number),
+                Err(_) => drop_record(world, number),
             }
         }
         still.append(&mut waiting);
-        self.producers[index].waiting = still;
+        self.waiting = still;
     }
 
-    /// What waits is given up.
-    pub(super) fn drop_waiting(&mut self, index: usize) {
-        for (_, number) in std::mem::take(&mut self.producers[index].waiting) {
-            self.drop_record(number);
+    /// Gives up the records that wait.
+    pub(super) fn drop_waiting(&mut self, world: &mut World) {
+        for (_, number) in std::mem::take(&mut self.waiting) {
+            drop_record(world, number);
         }
     }
 
-    fn push(&mut self, index: usize, record: Record, number: u64) -> Result<(), (Record, PushErrorReason)> {
-        let producer = &mut self.producers[index];
-        let at = producer.clock.tell(self.now);
-        let clock = producer.clock.told();
-        let refused = match producer.batcher.push(at, record, number) {
+    fn keep_or_drop(&mut self, world: &mut World, record: Record, number: u64, reason: PushErrorReason) {
+        if reason.is_full() && self.waiting.len() < world.options.workload.waiting_max as usize {
+            self.waiting.push_back((record, number));
+        } else {
+            drop_record(world, number);
+        }
+    }
+
+    fn push(
+        &mut self,
+        world: &mut World,
+        record: Record,
+        number: u64,
+    ) -> Result<(), (Record, PushErrorReason)> {
+        let at = self.clock.read(world.now);
+        match self.batcher.push(at, record, number) {
             Ok(()) => {
-                self.ledger.accept(number, clock, self.now, producer.accepted);
-                producer.accepted += 1;
-                self.meter.totals.records_accepted += 1;
-                None
-            }
-            Err(refused) => {
-                self.meter.totals.records_refused += 1;
-                Some(refused)
-            }
-        };
-        if self.trace.is_on()
-            && let Some(facts) = self.ledger.record(number)
-        {
-            let told = refused.as_ref().map_or("accepted".into(), |refused| refused.reason.to_string());
-            let at = self.now.since(BEGIN);
-            self.trace.line(at, format_args!("p{index} push {number} ({facts}): {told}"));
-        }
-        let scene = Scene { now: self.now, clock, ledger: &self.ledger };
-        let producer = index as u32;
-        match refused {
-            None => {
-                self.checkers.show(&scene, &Observation::Accepted { producer, record: number });
+                self.was_accepted(world, number);
                 Ok(())
             }
-            Some(refused) => {
-                let reason = refused.reason;
-                self.checkers.show(&scene, &Observation::Refused { producer, record: number, reason });
-                Err((refused.record, reason))
+            Err(refused) => {
+                self.was_refused(world, number, refused.reason);
+                Err((refused.record, refused.reason))
             }
         }
     }
 
-    fn drop_record(&mut self, number: u64) {
-        self.meter.totals.records_dropped += 1;
-        self.ledger.end(number);
+    /// Pushes all of them: those behind one that is refused go in another call.
+    fn push_all(&mut self, world: &mut World, records: Vec<(Record, u64)>) {
+        let mut records = records.into_iter();
+        let mut taken = Vec::new();
+        while records.len() > 0 {
+            let at = self.clock.read(world.now);
+            let pushed =
+                self.batcher.push_all(at, records.by_ref().inspect(|(_, number)| taken.push(*number)));
+            let accepted = taken.len() - usize::from(pushed.is_err());
+            for number in taken.drain(..).take(accepted) {
+                self.was_accepted(world, number);
+            }
+            if let Err(refused) = pushed {
+                self.was_refused(world, refused.tag, refused.reason);
+                self.keep_or_drop(world, refused.record, refused.tag, refused.reason);
+            }
+        }
     }
+
+    fn was_accepted(&mut self, world: &mut World, number: u64) {
+        let clock = self.clock.latest();
+        world.ledger.accept(number, clock, world.now, self.accepted);
+        self.accepted += 1;
+        world.meter.totals.records_accepted += 1;
+        if let Some(reader) = &mut world.reader {
+            reader.accepted(number);
+        }
+        self.log_push(world, number, None);
+        world.show(clock, &Observation::Accepted { producer: self.number, record: number });
+    }
+
+    fn was_refused(&mut self, world: &mut World, number: u64, reason: PushErrorReason) {
+        world.meter.totals.records_refused += 1;
+        self.log_push(world, number, Some(reason));
+        let refused = Observation::Refused { producer: self.number, record: number, reason };
+        world.show(self.clock.latest(), &refused);
+    }
+
+    fn log_push(&self, world: &mut World, number: u64, refused: Option<PushErrorReason>) {
+        if world.trace.is_on()
+            && let Some(facts) = world.ledger.record(number).copied()
+        {
+            let outcome = refused.map_or("accepted".into(), |reason| reason.to_string());
+            world.log(format_args!("p{} push {number} ({facts}): {outcome}", self.number));
+        }
+    }
+}
+
+fn drop_record(world: &mut World, number: u64) {
+    world.meter.totals.records_dropped += 1;
+    world.ledger.end(number);
 }

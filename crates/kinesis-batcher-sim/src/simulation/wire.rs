@@ -3,75 +3,153 @@
 use std::time::Duration;
 
 use kinesis_batcher_core::{
-    HashKey, RecordOutcome, Request, RequestError, Response, ServiceError, Timestamp,
+    Event, HashKey, RecordOutcome, Request, RequestError, Response, ServiceError, Timestamp,
 };
 
+use super::Simulation;
 use super::agenda::Item;
-use super::flight::{Flight, FlightId, LateCopy};
-use super::{BEGIN, Simulation};
-use crate::check::{Breach, Cause, Invariant, Kind, Observation, Records, RequestView, Scene};
-use crate::network::{Departure, Failing, Return};
+use super::flight::{Flight, FlightId, RequestCopy};
+use super::link::{Departure, Failing, Return};
+use super::producer::Producer;
+use super::text::{NumbersText, ReplyText};
+use super::world::World;
+use crate::caller::Calls;
+use crate::check::{Breach, Cause, Invariant, Kind, Observation, RequestView};
+use crate::faults::Conditions;
 use crate::service::{EntryReply, PutEntry, PutReply, Refusal, sequence_number, shard_id, time};
 
-impl Simulation {
-    /// A request leaves its producer.
-    pub(super) fn launch(&mut self, index: usize, request: Request<u64>) {
-        let number = self.next_request;
-        self.next_request += 1;
-        let mut members = self.members.pop().unwrap_or_default();
-        if let Err(entry) = members.read(&request) {
-            let what = format!("entry {entry} of request {number} holds nothing that was pushed");
-            self.violated(Invariant::Honesty, Some(index as u32), Breach::new(what));
-            // Without its records nobody can make sense of the request, nor of what follows.
-            self.is_over = true;
+impl Producer {
+    /// A request leaves.
+    pub(super) fn launch(&mut self, world: &mut World, request: Request<u64>) {
+        let number = world.next_request();
+        let mut members = world.spare_members.pop().unwrap_or_default();
+        if let Err((entry, why)) = members.read(&request, &world.ledger, &world.keys) {
+            let what = format!("entry {entry} of request {number} holds nothing that was pushed: {why}");
+            world.violated(Invariant::Honesty, Some(self.number), Breach::new(what));
+            // Without its records no checker can make sense of the request, nor of what follows.
+            world.is_over = true;
             return;
         }
-        let totals = &mut self.meter.totals;
+        let totals = &mut world.meter.totals;
         totals.requests += 1;
         totals.entries_sent += request.len() as u64;
         let first = members.as_records().all().first().copied().unwrap_or_default();
-        self.stir(6, first, request.len() as u64 ^ (request.bytes() as u64) << 16);
-        let departure = self.options.network.send(&self.conditions, &mut self.rng.network);
-        if self.trace.is_on() {
-            let at = self.now.since(BEGIN);
-            let numbers = Numbers(members.as_records(), request.len());
-            self.trace
-                .line(at, format_args!("p{index} request {number} {request:?} {numbers}: {departure:?}"));
+        world.stir(6, first, request.len() as u64 ^ (request.bytes() as u64) << 16);
+        let departure = self.link.send(world.now, request.bytes() as u64);
+        if world.trace.is_on() {
+            let numbers = NumbersText(members.as_records(), request.len());
+            world.log(format_args!("p{} request {number} {request:?} {numbers}: {departure:?}", self.number));
         }
-        if self.checkers.want(Kind::Requested) {
-            let producer = &self.producers[index];
-            let scene = Scene { now: self.now, clock: producer.clock.told(), ledger: &self.ledger };
+        if world.checkers.want(Kind::Requested) {
             let requested = Observation::Requested {
-                producer: index as u32,
+                producer: self.number,
                 request: RequestView {
                     number,
                     request: &request,
                     records: members.as_records(),
                     bytes: members.bytes(),
                 },
-                batcher: &producer.batcher,
+                batcher: &self.batcher,
             };
-            self.checkers.show(&scene, &requested);
+            world.show(self.clock.latest(), &requested);
         }
         let flight =
-            Flight { producer: index as u32, number, request, members, sent_at: self.now, outcome: None };
-        let id = self.flights.insert(flight);
-        let timeout = self.options.network.request_timeout;
+            Flight { producer: self.number, number, request, members, sent_at: world.now, outcome: None };
+        if let Departure::Arrives { again_after: Some(after), .. } = departure {
+            let copy = RequestCopy::of(&flight, true);
+            world.agenda.add(world.now.after(after), Item::ArriveCopy(Box::new(copy)));
+        }
+        let id = world.flights.insert(flight);
+        let timeout = world.options.network.request_timeout;
         match departure {
-            Departure::Fails { after, how } => self.fail_after(id, after, how),
-            Departure::Arrives { after } if after < timeout => {
-                self.agenda.add(self.now.after(after), Item::Arrive(id));
+            Departure::Fails { after, how } => world.fail_after(id, after, how),
+            Departure::Arrives { after, .. } if after < timeout => {
+                world.agenda.add(world.now.after(after), Item::Arrive(id));
             }
-            Departure::Arrives { after } => {
-                let arrives_at = self.now.after(after);
-                self.agenda.add(self.now.after(timeout), Item::GiveUp { flight: id, arrives_at });
+            Departure::Arrives { after, .. } => {
+                let arrives_at = world.now.after(after);
+                world.agenda.add(world.now.after(timeout), Item::GiveUp { flight: id, arrives_at });
             }
         }
     }
 
+    /// A request comes back.
+    fn answer(&mut self, world: &mut World, flight: Flight) {
+        let Flight { number, request, members, sent_at, outcome, .. } = flight;
+        let outcome = outcome.expect("an answer is put on the agenda together with its outcome");
+        let at = match self.caller.calls {
+            Calls::Single => self.clock.read(world.now),
+            // The time is read before the lock is taken.
+            Calls::Batch => {
+                let took = world.now.since(sent_at).as_nanos() as u64;
+                let waited = self.rng.below(LOCK_WAIT_NANOS_MAX).min(took / 2);
+                self.clock.read(Timestamp::from_nanos(world.now.as_nanos() - waited))
+            }
+        };
+        if world.checkers.want(Kind::Answered) {
+            let answered = Observation::Answered {
+                producer: self.number,
+                request: RequestView {
+                    number,
+                    request: &request,
+                    records: members.as_records(),
+                    bytes: members.bytes(),
+                },
+                outcome: &outcome,
+            };
+            world.show(self.clock.latest(), &answered);
+        }
+        if world.trace.is_on() {
+            match &outcome {
+                Ok(response) => {
+                    let entries = response.outcomes.len();
+                    world.log(format_args!("p{} answer {number}: {entries} entries", self.number));
+                }
+                Err(error) => world.log(format_args!("p{} answer {number}: {error}", self.number)),
+            }
+        }
+        world.spare_members.push(members);
+        if let Err(error) = &outcome {
+            self.credentials.refused(world.now, error.error().code().as_str());
+        }
+        match self.caller.calls {
+            Calls::Single => self.batcher.handle_response(at, request, outcome),
+            Calls::Batch => self.handle_answer(world, at, request, outcome),
+        }
+        self.called(world, Cause::Response);
+    }
+
+    /// As the drivers do it: the answer is read through before the lock is taken, records that were delivered together
+    /// come back together, and their memory goes back to the batcher at once, later or never.
+    fn handle_answer(
+        &mut self,
+        world: &mut World,
+        at: Timestamp,
+        request: Request<u64>,
+        outcome: Result<Response, RequestError>,
+    ) {
+        let answered = request.answered(at, outcome);
+        let Some(mut delivered) = self.batcher.handle_answer(at, answered) else { return };
+        let mut events = std::mem::take(&mut self.events);
+        delivered.tell(|tag, receipt| events.push(Event::Delivered { tag, receipt }));
+        for event in events.drain(..) {
+            self.note(world, &event);
+        }
+        self.events = events;
+        let emptied = self.emptied.replace(delivered);
+        if let Some(emptied) = emptied.filter(|_| !self.rng.one_in(4)) {
+            self.batcher.take_back(emptied);
+        }
+    }
+}
+
+impl Simulation {
     /// A request reaches the service.
     pub(super) fn arrive(&mut self, id: FlightId) {
-        let flight = self.flights.flight_mut(id);
+        let Self { world, stream, producers, .. } = self;
+        let now = world.now;
+        let flight = world.flights.take(id);
+        let producer = &mut producers[flight.producer as usize];
         let entries: Vec<PutEntry<'_>> = flight
             .request
             .records()
@@ -81,106 +159,79 @@ impl Simulation {
                 explicit_hash_key: record.explicit_hash_key().map(HashKey::value),
             })
             .collect();
-        let signer = &self.producers[flight.producer as usize].signer;
-        let reply = match signer.refusal_of(flight.sent_at) {
+        let reply = match producer.credentials.refusal_of(flight.sent_at) {
             Some(refusal) => PutReply::refused(refusal),
-            None => self.service.put_records(time(self.now), &entries),
+            None => stream.service.put_records(time(now), &entries),
         };
-        let sent_ago = self.now.since(flight.sent_at);
-        let way = self.options.network.reply(&self.conditions, sent_ago, &mut self.rng.network);
-        if self.trace.is_on() {
-            let at = self.now.since(BEGIN);
-            let (producer, number) = (flight.producer, flight.number);
-            self.trace
-                .line(at, format_args!("   service gets {number} of p{producer}: {}, {way:?}", Told(&reply)));
+        let way = producer.link.reply(now, now.since(flight.sent_at));
+        if world.trace.is_on() {
+            let text = ReplyText(&reply);
+            world.log(format_args!(
+                "   service gets {} of p{}: {text}, {way:?}",
+                flight.number, flight.producer
+            ));
         }
-        self.meter.totals.requests_refused += u64::from(reply.refusal.is_some());
+        world.meter.totals.requests_refused += u64::from(reply.refusal.is_some());
         if !reply.entries.is_empty() {
-            self.meter.stored(&entries, &reply.entries);
-            let records = flight.members.as_records();
-            for (index, reply) in reply.entries.iter().enumerate() {
-                if reply.stored().is_some() {
-                    for &number in records.of_entry(index) {
-                        self.meter.totals.duplicates_stored += u64::from(self.ledger.stored(number));
-                    }
-                }
-            }
             let stored = Observation::Stored {
                 producer: flight.producer,
                 request: flight.number,
                 entries: &entries,
-                records,
+                records: flight.members.as_records(),
                 replies: &reply.entries,
-                service: &self.service,
+                service: &stream.service,
                 late: false,
             };
-            let clock = self.producers[flight.producer as usize].clock.told();
-            self.checkers.show(&Scene { now: self.now, clock, ledger: &self.ledger }, &stored);
+            world.stored(producer.clock.latest(), &stored);
         }
         drop(entries);
-        self.watch_service();
+        world.flights.put_back(id, flight);
+        let conditions = producer.link.conditions;
+        stream.watch(world);
         match way {
-            Return::Lost { after, how } => self.fail_after(id, after, how),
+            Return::Lost { after, how } => world.fail_after(id, after, how),
             Return::Comes { after } => {
                 let outcome = match reply.answer() {
-                    Ok(replies) => Ok(self.response(replies)),
+                    Ok(replies) => Ok(world.response(&conditions, replies)),
                     Err(refusal) => Err(refused(refusal)),
                 };
-                self.answer_after(id, after, outcome);
+                world.answer_after(id, after, outcome);
             }
         }
     }
 
-    /// A request comes back to its producer.
+    /// A request comes back to its producer. One that crashed has forgotten it.
     pub(super) fn answer(&mut self, id: FlightId) {
-        let Flight { producer, number, request, members, outcome, .. } = self.flights.remove(id);
-        let outcome = outcome.expect("an answer is put on the agenda together with its outcome");
-        let index = producer as usize;
-        let at = self.producers[index].clock.tell(self.now);
-        if self.checkers.want(Kind::Answered) {
-            let clock = self.producers[index].clock.told();
-            let answered = Observation::Answered {
-                producer,
-                request: RequestView {
-                    number,
-                    request: &request,
-                    records: members.as_records(),
-                    bytes: members.bytes(),
-                },
-                outcome: &outcome,
-            };
-            self.checkers.show(&Scene { now: self.now, clock, ledger: &self.ledger }, &answered);
+        let world = &mut self.world;
+        let index = world.flights.flight_mut(id).producer as usize;
+        let producer = &mut self.producers[index];
+        if producer.is_crashed {
+            drop(world.flights.remove(id));
+            return;
         }
-        if self.trace.is_on() {
-            let at = self.now.since(BEGIN);
-            match &outcome {
-                Ok(response) => {
-                    let entries = response.outcomes.len();
-                    self.trace.line(at, format_args!("p{index} answer {number}: {entries} entries"));
-                }
-                Err(error) => self.trace.line(at, format_args!("p{index} answer {number}: {error}")),
-            }
+        if producer.paused_until > world.now {
+            world.agenda.add(producer.paused_until, Item::Answer(id));
+            return;
         }
-        self.members.push(members);
-        if let Err(error) = &outcome {
-            self.producers[index].signer.refused(self.now, error.error().code().as_str());
-        }
-        self.producers[index].batcher.handle_response(at, request, outcome);
-        self.drive(index, Cause::Response);
+        let flight = world.flights.remove(id);
+        producer.answer(world, flight);
+        self.due[index] = producer.due_at();
     }
 
     /// A producer gives a request up that is still on its way.
     pub(super) fn give_up(&mut self, id: FlightId, arrives_at: Timestamp) {
-        let flight = self.flights.flight_mut(id);
-        let copy = LateCopy::of(flight);
+        let flight = self.world.flights.flight_mut(id);
+        let copy = RequestCopy::of(flight, false);
         flight.outcome = Some(Err(RequestError::outcome_unknown("timed out")));
-        self.meter.totals.requests_failed += 1;
-        self.agenda.add(arrives_at, Item::ArriveLate(Box::new(copy)));
+        self.world.meter.totals.requests_failed += 1;
+        self.world.agenda.add(arrives_at.max(self.world.now), Item::ArriveCopy(Box::new(copy)));
         self.answer(id);
     }
 
-    /// A request that was given up reaches the service after all.
-    pub(super) fn arrive_late(&mut self, copy: &LateCopy) {
+    /// A copy of a request reaches the service. No reply to it comes back.
+    pub(super) fn arrive_copy(&mut self, copy: &RequestCopy) {
+        let Self { world, stream, producers, .. } = self;
+        let producer = &producers[copy.producer as usize];
         let entries: Vec<PutEntry<'_>> = copy
             .entries
             .iter()
@@ -190,37 +241,40 @@ impl Simulation {
                 explicit_hash_key: entry.explicit_hash_key.map(HashKey::value),
             })
             .collect();
-        let reply = match self.producers[copy.producer as usize].signer.refusal_of(copy.sent_at) {
+        let reply = match producer.credentials.refusal_of(copy.sent_at) {
             Some(refusal) => PutReply::refused(refusal),
-            None => self.service.put_records(time(self.now), &entries),
+            None => stream.service.put_records(time(world.now), &entries),
         };
-        self.meter.totals.requests_late += 1;
-        if self.trace.is_on() {
-            let at = self.now.since(BEGIN);
-            let (producer, number) = (copy.producer, copy.number);
-            self.trace
-                .line(at, format_args!("   service gets {number} of p{producer} late: {}", Told(&reply)));
+        let totals = &mut world.meter.totals;
+        if copy.is_duplicate {
+            totals.requests_duplicated += 1;
+        } else {
+            totals.requests_late += 1;
+        }
+        if world.trace.is_on() {
+            let what = if copy.is_duplicate { "again" } else { "late" };
+            let text = ReplyText(&reply);
+            world.log(format_args!("   service gets {} of p{} {what}: {text}", copy.number, copy.producer));
         }
         if !reply.entries.is_empty() {
-            self.meter.stored(&entries, &reply.entries);
             let stored = Observation::Stored {
                 producer: copy.producer,
                 request: copy.number,
                 entries: &entries,
                 records: copy.members.as_records(),
                 replies: &reply.entries,
-                service: &self.service,
+                service: &stream.service,
                 late: true,
             };
-            let clock = self.producers[copy.producer as usize].clock.told();
-            self.checkers.show(&Scene { now: self.now, clock, ledger: &self.ledger }, &stored);
+            world.stored(producer.clock.latest(), &stored);
         }
-        self.watch_service();
+        stream.watch(world);
     }
+}
 
+impl World {
     /// The reply as it reaches the producer, which may not be as the service sent it.
-    fn response(&mut self, replies: Vec<EntryReply>) -> Response {
-        let conditions = &self.conditions;
+    fn response(&mut self, conditions: &Conditions, replies: Vec<EntryReply>) -> Response {
         let garbled = conditions.replies_are_garbled();
         let rng = &mut self.rng.reply;
         let mut outcomes: Vec<RecordOutcome> = replies
@@ -237,7 +291,7 @@ impl Simulation {
                 }
             })
             .collect();
-        // Not both: one entry less and one more is a reply of the right length, and a lie that nobody can see.
+        // Not both: one entry less and one more is a reply of the right length, and a lie that no producer can see.
         if garbled && rng.happens(conditions.too_short) {
             outcomes.truncate(rng.below(outcomes.len() as u64) as usize);
         } else if garbled && rng.happens(conditions.too_long) {
@@ -268,47 +322,7 @@ fn refused(refusal: Refusal) -> RequestError {
     RequestError::refused(status, ServiceError::from_code(code))
 }
 
-/// The numbers of records entry by entry, those of an aggregate joined by `+`.
-struct Numbers<'a>(Records<'a>, usize);
-
-impl std::fmt::Display for Numbers<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(records, entries) = self;
-        for entry in 0..(*entries).min(NUMBERS_SHOWN) {
-            f.write_str(if entry == 0 { "[" } else { " " })?;
-            for (index, number) in records.of_entry(entry).iter().enumerate() {
-                write!(f, "{}{number}", if index == 0 { "" } else { "+" })?;
-            }
-        }
-        f.write_str(if *entries > NUMBERS_SHOWN { " …]" } else { "]" })
-    }
-}
-
-/// What the service said, in short.
-struct Told<'a>(&'a PutReply);
-
-impl std::fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let PutReply { entries, refusal } = self.0;
-        if let Some(refusal) = refusal {
-            write!(f, "refused: {refusal}; ")?;
-        }
-        let stored = entries.iter().filter(|reply| reply.stored().is_some()).count();
-        write!(f, "{stored} of {} stored", entries.len())?;
-        for (index, reply) in entries.iter().enumerate().take(NUMBERS_SHOWN) {
-            f.write_str(if index == 0 { ":" } else { "," })?;
-            if let Some((shard_id, sequence_number)) = reply.stored() {
-                write!(f, " {shard_id} {sequence_number}")?;
-            }
-            if let Some(code) = reply.code() {
-                write!(f, " {code}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A shard that no stream has.
 const UNKNOWN_SHARD: &str = "shardId-999999999999";
-/// So many records fit on a line.
-const NUMBERS_SHOWN: usize = 20;
+/// How long a thread waits for the lock of a batcher, at most.
+const LOCK_WAIT_NANOS_MAX: u64 = 100_000;

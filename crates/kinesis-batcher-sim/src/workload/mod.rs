@@ -13,7 +13,7 @@ pub use sizes::Sizes;
 
 pub(crate) use arrivals::Arrivals;
 pub(crate) use keys::KeySpace;
-pub(crate) use maker::{Maker, POISON, number_of};
+pub(crate) use maker::{Maker, POISON, UserRecordView, number_of};
 
 /// What each producer is asked to send.
 ///

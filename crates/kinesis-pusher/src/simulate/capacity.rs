@@ -214,7 +214,7 @@ impl Search<'_> {
 
     /// What of the rule did not hold.
     fn failure(&self, report: &Report) -> Option<String> {
-        let settled = &report.settled;
+        let settled = &report.steady;
         let throttled = share(settled.entries_throttled, settled.entries_throttled + settled.entries_stored);
         if report.totals.records_dropped > 0 {
             Some(format!("{} records were turned away", grouped(report.totals.records_dropped)))
@@ -243,7 +243,7 @@ impl Answer {
 
 /// What a simulation that kept to the rule showed.
 fn describe(report: &Report) -> String {
-    let settled = &report.settled;
+    let settled = &report.steady;
     let throttled = share(settled.entries_throttled, settled.entries_throttled + settled.entries_stored);
     format!(
         "p99 {} and {} throttled in the simulation, {} of the stream used",

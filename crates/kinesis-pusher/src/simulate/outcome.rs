@@ -83,7 +83,7 @@ struct Point {
 
 impl Outcome {
     pub(super) fn new(scenario: &Scenario, report: &Report, capacity: Option<Capacity>) -> Self {
-        let (totals, settled) = (&report.totals, &report.settled);
+        let (totals, settled) = (&report.totals, &report.steady);
         let busiest = Busiest::of(scenario, report);
         Self {
             simulation: scenario.title(),

@@ -1,6 +1,4 @@
-//! Options that a seed chooses.
-
-mod storm;
+//! Short runs, in which anything may be chosen.
 
 use std::time::Duration;
 
@@ -8,6 +6,7 @@ use kinesis_batcher_core::{AlreadyAggregated, Config, Ordering, ShardLimit};
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_BYTES_PER_SECOND_DECIMAL};
 use kinesis_model::{Accounting, Distribution, Law, Others, Permits, StreamMode};
 
+use super::{caller, narrow, storm};
 use crate::faults::Faults;
 use crate::latency::Latency;
 use crate::network::Network;
@@ -16,46 +15,39 @@ use crate::service::ServiceOptions;
 use crate::workload::{KeyText, Keys, Rate, Sizes, Spacing, Workload};
 use kinesis_model::Rng;
 
-impl Options {
-    /// Everything chosen by the seed: settings, stream, workload, network and faults. A run has a few hundred records
-    /// in a few seconds of virtual time and takes about a millisecond, so that many can be made.
-    ///
-    /// ```
-    /// use kinesis_batcher_sim::{Options, run};
-    ///
-    /// for seed in 0..20 {
-    ///     let report = run(seed, &Options::of_seed(seed));
-    ///     assert!(report.is_ok(), "{report}");
-    /// }
-    /// ```
-    #[must_use]
-    pub fn of_seed(seed: u64) -> Self {
-        let root = Rng::new(seed).fork("options");
-        let mut rng = root.fork("storm");
-        if rng.one_in(STORM_ONE_IN) {
-            return storm::options(&mut rng);
-        }
-        let mut service = service(&mut root.fork("service"));
-        let mut rng = root.fork("run");
-        let producers = if rng.one_in(3) { rng.between(2, 4) as u32 } else { 1 };
-        let duration = Duration::from_millis(rng.magnitude(100, 10_000));
-        let config = config(&mut root.fork("config"));
-        let auto = service.distribution == Distribution::Auto;
-        let workload = workload(&mut root.fork("workload"), producers, duration, auto);
-        restrict(&mut service.accounting, &config, &workload);
-        Self {
-            config,
-            workload,
-            network: network(&mut root.fork("network")),
-            refresh: latency(&mut rng, 1_000_000),
-            refresh_every: rng.one_in(6).then(|| Duration::from_millis(rng.magnitude(10, 3_000))),
-            ending: *rng.pick(&[Ending::Close, Ending::Close, Ending::Drain, Ending::Drain, Ending::Abort]),
-            faults: Faults::Swarm,
-            service,
-            producers,
-            duration,
-            ..Self::default()
-        }
+/// Everything chosen by the seed.
+pub(super) fn options(root: &Rng) -> Options {
+    let mut rng = root.fork("storm");
+    if rng.one_in(STORM_ONE_IN) {
+        let mut options = storm::options(&mut rng);
+        options.caller = caller(&mut root.fork("caller"));
+        return options;
+    }
+    let mut service = service(&mut root.fork("service"));
+    let mut rng = root.fork("run");
+    let producers = if rng.one_in(3) { rng.between(2, 4) as u32 } else { 1 };
+    let duration = Duration::from_millis(rng.magnitude(100, 10_000));
+    let config = config(&mut root.fork("config"));
+    let auto = service.distribution == Distribution::Auto;
+    // Links may carry late copies too.
+    let bytes_in_flight_max = 2 * config.buffer_bytes_max() as u64;
+    let mut network_rng = root.fork("network");
+    let network = network(&mut network_rng);
+    let workload = workload(&mut root.fork("workload"), producers, duration, auto);
+    restrict(&mut service.accounting, &config, &workload);
+    Options {
+        config,
+        workload,
+        caller: caller(&mut root.fork("caller")),
+        network: narrow(&mut network_rng, network, bytes_in_flight_max),
+        refresh: latency(&mut rng, 1_000_000),
+        refresh_every: rng.one_in(6).then(|| Duration::from_millis(rng.magnitude(10, 3_000))),
+        ending: *rng.pick(&[Ending::Close, Ending::Close, Ending::Drain, Ending::Drain, Ending::Abort]),
+        faults: Faults::Swarm,
+        service,
+        producers,
+        duration,
+        ..Options::default()
     }
 }
 
@@ -239,7 +231,7 @@ fn network(rng: &mut Rng) -> Network {
 }
 
 /// Up to this median, in microseconds.
-fn latency(rng: &mut Rng, micros_max: u64) -> Latency {
+pub(super) fn latency(rng: &mut Rng, micros_max: u64) -> Latency {
     let one = Duration::from_micros(rng.magnitude(10, micros_max));
     match rng.below(3) {
         0 => Latency::Constant(one),

@@ -93,7 +93,9 @@ fn absence(rng: &mut Rng) -> Options {
         let what = FaultKind::Account(*rng.pick(&AccountFault::ALL));
         faults.push(Fault::new(from, from + away, what));
         if what == FaultKind::Account(AccountFault::StreamMissing) && !rng.one_in(4) {
-            faults.push(Fault::at(from + away, FaultKind::CreatedAgain(rng.between(1, 9) as u32)));
+            // At the last moment of its absence.
+            let at = from + away - Duration::from_nanos(1);
+            faults.push(Fault::at(at, FaultKind::CreatedAgain(rng.between(1, 9) as u32)));
         }
         from += away + Duration::from_millis(rng.magnitude(10, 20_000));
     }
