@@ -37,7 +37,8 @@ pub enum RecordOutcome {
         /// Its number there.
         sequence_number: SequenceNumber,
     },
-    /// It is not stored, and the service says why.
+    /// The service says why it failed. It is not stored, but for an error of the class
+    /// [`Transient`](ErrorClass::Transient), after which it can be (S-49).
     Failed(ServiceError),
     /// The reply names neither a shard nor an error for it.
     Unknown,

@@ -51,6 +51,13 @@ fn a_code_nobody_has_heard_of_neither_loses_the_record_nor_stops_the_rest() {
     }
     world.run_until_done();
     assert_eq!(world.delivered.len(), 4);
+    let marked = |tag| world.delivered[&tag].1.possible_duplicate;
+    assert_eq!(
+        [0, 1, 2, 3].map(marked),
+        [false, true, true, false],
+        "S-49: a failed attempt may have stored it"
+    );
+    assert_eq!(world.stats().records_possibly_duplicated, 2);
 }
 
 #[test]

@@ -30,11 +30,12 @@ async fn after_each_fault_all_is_delivered_and_doubt_is_told_where_there_is_any(
     let faults = [
         (Fault::None, Doubt::None),
         (Fault::FailEntries(Entries::First(7), EntryError::throttled()), Doubt::None),
-        (Fault::FailEntries(Entries::All, EntryError::internal_failure()), Doubt::None),
+        // S-49
+        (Fault::FailEntries(Entries::All, EntryError::internal_failure()), Doubt::All),
         (Fault::FailEntries(Entries::EveryNth(3), EntryError::kms_throttling()), Doubt::None),
         (
             Fault::FailEntries(Entries::EveryNth(2), EntryError::new("NeverHeardOfException", "?")),
-            Doubt::None,
+            Doubt::Some,
         ),
         (Fault::FailEntriesUncounted(Entries::EveryNth(4), EntryError::throttled()), Doubt::None),
         (Fault::ClaimFailures(3), Doubt::None),

@@ -20,7 +20,8 @@ fn faults() -> Vec<(Fault, Doubt)> {
     vec![
         (Fault::None, Doubt::None),
         (Fault::FailEntries(Entries::First(7), EntryError::throttled()), Doubt::None),
-        (Fault::FailEntries(Entries::All, EntryError::internal_failure()), Doubt::None),
+        // S-49
+        (Fault::FailEntries(Entries::All, EntryError::internal_failure()), Doubt::All),
         (Fault::FailEntriesUncounted(Entries::EveryNth(4), EntryError::throttled()), Doubt::None),
         (Fault::ClaimFailures(3), Doubt::None),
         (Fault::BlankEntries(Entries::EveryNth(3)), Doubt::Some),

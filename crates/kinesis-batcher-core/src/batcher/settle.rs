@@ -135,15 +135,14 @@ impl<T> Batcher<T> {
                 return self.stored(lane, entry, shard_id, sequence_number);
             }
             RecordOutcome::Failed(error) => error,
-            RecordOutcome::Unknown => {
-                entry.possible_duplicate = true;
-                ServiceError::new(
-                    "OutcomeUnknown",
-                    "the reply names neither a shard nor an error for the record",
-                )
-            }
+            RecordOutcome::Unknown => ServiceError::new(
+                "OutcomeUnknown",
+                "the reply names neither a shard nor an error for the record",
+            ),
         };
         let class = error.code().class();
+        // After a failure of the service the record can be stored all the same (S-49).
+        entry.possible_duplicate |= class == ErrorClass::Transient;
         entry.attempts -= u32::from(matches!(class, ErrorClass::Account | ErrorClass::Credentials));
         match class {
             ErrorClass::Account if self.config.fail_fast() => {

@@ -7,6 +7,8 @@ use kinesis_batcher_core::{
     Response, SequenceNumber, ShardId, ShardMap,
 };
 
+use kinesis_model::entry_meaning;
+
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, RequestView, Scene};
 use crate::service::sequence_number;
@@ -148,7 +150,11 @@ impl ReceiptsAreTrue {
                         }
                         RecordOutcome::Failed(error) => {
                             let verdict = Verdict::of(error.code().class(), true);
-                            self.change(numbers, |state| state.verdict = verdict);
+                            let in_doubt = entry_meaning(error.code().as_str()).leaves_doubt();
+                            self.change(numbers, |state| {
+                                state.verdict = verdict;
+                                state.in_doubt |= in_doubt;
+                            });
                         }
                         _ => self.doubt(numbers),
                     }

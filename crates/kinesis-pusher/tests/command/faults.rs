@@ -35,7 +35,8 @@ fn what_fails_in_part_is_sent_again_and_only_that() {
     assert!(number(&summary, "throttled") >= 100, "a third of them was throttled: {summary}");
     assert!(number(&summary, "records_retried") >= 100, "{summary}");
     assert_eq!(summary["records_recovered"], summary["records_retried"]);
-    assert_eq!(number(&summary, "records_possibly_duplicated"), 0, "the service said what it did not store");
+    // S-49
+    assert_eq!(number(&summary, "records_possibly_duplicated"), 5, "only an internal failure leaves doubt");
     let copies = copies(&kinesis);
     assert_eq!(copies.len(), 300);
     assert!(copies.values().all(|&copies| copies == 1), "what was stored was not sent again");
