@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::*;
 use contention::{Contention, Outcome, Race};
 use kinesis_batcher_core::{Batcher, Config, HashKey, Response, Shard, ShardLimit, ShardMap};
+use kinesis_model::Accounting;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,7 +29,7 @@ fn race(producers: usize, shards: u32, percent: u16, adaptive: bool) -> Race {
         record_bytes: 100,
         config,
         round_trip: Duration::from_millis(20),
-        burst: SECOND,
+        accounting: Accounting::TOKEN_1_S,
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use kinesis_batcher_local::hostile::{
-    Entries, EntryError, Fault, HostileKinesis, HostileOptions, LimitWindow, Mix, Operation, Rejection,
+    Accounting, Entries, EntryError, Fault, HostileKinesis, HostileOptions, Mix, Operation, Rejection,
     ShardLimits,
 };
 use kinesis_batcher_tokio::{Completion, Credentials, FailureReason, ProvideCredentials, Record};
@@ -256,7 +256,7 @@ async fn a_shard_at_its_limit_is_not_run_into() {
     let limits = ShardLimits {
         records_per_second: 1_000,
         bytes_per_second: 1 << 20,
-        window: LimitWindow::FixedSecond,
+        accounting: Accounting::FIRST,
     };
     let options = HostileOptions { shards: 2, shard_limits: Some(limits), ..HostileOptions::default() };
     let kinesis = HostileKinesis::start(options).unwrap();

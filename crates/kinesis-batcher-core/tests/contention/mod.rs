@@ -11,6 +11,8 @@ use kinesis_batcher_core::{
     Batcher, Config, Event, HashKey, Record, RecordOutcome, Request, Response, ServiceError, ShardMap,
     Timestamp,
 };
+use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
+use kinesis_model::{Accounting, ShardLimits, ShardMeter, Time};
 
 /// What many producers do to one stream.
 pub struct Contention {
@@ -21,8 +23,8 @@ pub struct Contention {
     pub record_bytes: usize,
     pub config: Config,
     pub round_trip: Duration,
-    /// What the service lets through at once, as time at the limit.
-    pub burst: Duration,
+    /// How a shard counts its second (S-08).
+    pub accounting: Accounting,
 }
 
 /// What came of it between two moments.
@@ -60,8 +62,7 @@ pub struct Race {
     pub active: usize,
     pub outcome: Outcome,
     map: ShardMap,
-    limits: Vec<[u64; 2]>,
-    scale_percent: Vec<u64>,
+    meters: Vec<ShardMeter>,
     events: BinaryHeap<Reverse<(u64, u64, usize, Kind)>>,
     wakes: Vec<u64>,
     in_flight: Vec<Option<(Request<u64>, Vec<RecordOutcome>)>>,
@@ -80,6 +81,10 @@ enum Kind {
 
 const TICK: u64 = 10_000_000;
 
+fn model_time(now: Timestamp) -> Time {
+    Time::from_nanos(now.as_nanos())
+}
+
 impl Race {
     pub fn new(setup: Contention) -> Self {
         let map = ShardMap::uniform(NonZeroU32::new(setup.shards).expect("a shard"));
@@ -87,13 +92,13 @@ impl Race {
         let batchers = (0..setup.producers)
             .map(|index| Batcher::new(setup.config.clone(), map.clone(), 1 + index as u64, now))
             .collect();
+        let meter = ShardMeter::new(ShardLimits::of_the_service(setup.accounting), model_time(now));
         let mut race = Self {
             now,
             batchers,
             active: setup.producers,
             outcome: Outcome { stored: vec![0; setup.producers], ..Outcome::default() },
-            limits: vec![[0; 2]; setup.shards as usize],
-            scale_percent: vec![100; setup.shards as usize],
+            meters: vec![meter; setup.shards as usize],
             map,
             events: BinaryHeap::new(),
             wakes: vec![u64::MAX; setup.producers],
@@ -113,7 +118,8 @@ impl Race {
 
     /// Changes what a shard takes.
     pub fn scale_shard(&mut self, shard: usize, percent: u64) {
-        self.scale_percent[shard] = percent;
+        let scaled = |limit: u32| (u64::from(limit) * percent / 100) as u32;
+        self.meters[shard].set_rates(scaled(SHARD_RECORDS_PER_SECOND), scaled(SHARD_BYTES_PER_SECOND));
     }
 
     /// Lets so much time pass, and tells what happened in it.
@@ -202,26 +208,17 @@ impl Race {
 
     fn arrive(&mut self, producer: usize, slot: usize) {
         let now = self.now.as_nanos();
-        let burst = self.setup.burst.as_nanos() as u64;
         let (request, outcomes) = self.in_flight[slot].as_mut().expect("on its way");
         for record in request.records() {
             let shard = self.map.index_of(record.explicit_hash_key().expect("given"));
             let bytes = record.data().len() as u64 + 1;
-            let scale = self.scale_percent[shard];
-            let costs = [100_000_000 / scale, bytes * 100_000_000_000 / scale / (1 << 20)];
-            let limits = &mut self.limits[shard];
             self.outcome.attempts += 1;
-            let fits =
-                limits.iter().zip(costs).all(|(full_at, cost)| (*full_at).max(now) + cost <= now + burst);
-            if !fits {
+            if !self.meters[shard].admit(model_time(self.now), bytes as usize) {
                 self.outcome.throttled += 1;
                 outcomes.push(RecordOutcome::Failed(ServiceError::from_code(
                     "ProvisionedThroughputExceededException",
                 )));
                 continue;
-            }
-            for (full_at, cost) in limits.iter_mut().zip(costs) {
-                *full_at = (*full_at).max(now) + cost;
             }
             self.outcome.stored[producer] += 1;
             self.outcome.bytes += bytes;

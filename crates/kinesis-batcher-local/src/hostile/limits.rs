@@ -1,165 +1,43 @@
-//! What a shard takes a second.
+//! The time by which the limits of shards count.
 
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A shard's limits. Bytes are data and partition key, before base64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShardLimits {
-    /// Records a second, at least 1.
-    pub records_per_second: u32,
-    /// Bytes a second, at least 1.
-    pub bytes_per_second: u32,
-    /// How they are counted.
-    pub window: LimitWindow,
+use kinesis_model::Time;
+
+pub use kinesis_model::{Accounting, Law, Others, ShardLimits};
+
+/// The wall clock as it was at the start, and the monotonic clock since: a step of the wall clock does not move it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WallClock {
+    started: Instant,
+    /// The wall clock then, so that [`Law::Clock`] counts its seconds.
+    started_at: Time,
 }
 
-/// How limits are counted. The service does not publish it (S-08).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitWindow {
-    /// A bucket that holds what comes in one second and starts full. A record larger than the bucket is let through a
-    /// full one and leaves a debt.
-    TokenBucket,
-    /// Seconds that begin with a record; each takes its limit, at whatever pace.
-    FixedSecond,
-}
+impl WallClock {
+    pub(crate) fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_at: Time::ZERO.after(since_epoch) }
+    }
 
-impl ShardLimits {
-    /// The service's: 1,000 records/s and 1 MiB/s (S-06, S-07), as token buckets.
-    #[must_use]
-    pub fn of_the_service() -> Self {
-        Self { records_per_second: 1_000, bytes_per_second: 1 << 20, window: LimitWindow::TokenBucket }
+    pub(crate) fn at(&self, now: Instant) -> Time {
+        self.started_at.after(now.saturating_duration_since(self.started))
     }
 }
-
-/// The limits of one shard at work.
-#[derive(Debug)]
-pub(crate) struct ShardMeter {
-    limits: ShardLimits,
-    records: Meter,
-    bytes: Meter,
-    /// When the bucket was filled up last, or when the second began; `None` before the first record.
-    at: Option<Instant>,
-}
-
-impl ShardMeter {
-    pub(crate) fn new(limits: ShardLimits) -> Self {
-        Self {
-            limits,
-            records: Meter::full(limits.records_per_second),
-            bytes: Meter::full(limits.bytes_per_second),
-            at: None,
-        }
-    }
-
-    /// Takes the record, or leaves both meters as they are.
-    pub(crate) fn admit(&mut self, now: Instant, bytes: usize) -> bool {
-        let elapsed = now.saturating_duration_since(*self.at.get_or_insert(now));
-        match self.limits.window {
-            LimitWindow::TokenBucket => {
-                self.records.refill(elapsed);
-                self.bytes.refill(elapsed);
-                self.at = Some(now);
-            }
-            LimitWindow::FixedSecond if elapsed >= Duration::from_secs(1) => {
-                *self = Self { at: Some(now), ..Self::new(self.limits) };
-            }
-            LimitWindow::FixedSecond => {}
-        }
-        let bytes = bytes as u64;
-        let admitted = self.records.has(1) && self.bytes.has(bytes);
-        if admitted {
-            self.records.take(1);
-            self.bytes.take(bytes);
-        }
-        admitted
-    }
-}
-
-/// Counts in billionths, so that a refill by nanoseconds is exact.
-#[derive(Debug)]
-struct Meter {
-    per_second: i128,
-    available: i128,
-}
-
-impl Meter {
-    fn full(per_second: u32) -> Self {
-        let per_second = i128::from(per_second);
-        Self { per_second, available: per_second * BILLION }
-    }
-
-    fn refill(&mut self, elapsed: Duration) {
-        let nanos =
-            i128::try_from(elapsed.as_nanos()).unwrap_or(i128::from(u64::MAX)).min(i128::from(u64::MAX));
-        self.available = (self.available + nanos * self.per_second).min(self.per_second * BILLION);
-    }
-
-    fn has(&self, amount: u64) -> bool {
-        self.available >= i128::from(amount).min(self.per_second) * BILLION
-    }
-
-    fn take(&mut self, amount: u64) {
-        self.available -= i128::from(amount) * BILLION;
-    }
-}
-
-const BILLION: i128 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn limits(window: LimitWindow) -> ShardLimits {
-        ShardLimits { records_per_second: 10, bytes_per_second: 1_000, window }
-    }
-
-    fn admitted(meter: &mut ShardMeter, now: Instant, records: usize, bytes: usize) -> usize {
-        (0..records).filter(|_| meter.admit(now, bytes)).count()
-    }
-
     #[test]
-    fn a_token_bucket_starts_full_and_refills_at_its_rate() {
-        let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::TokenBucket));
-        assert_eq!(admitted(&mut meter, start, 20, 1), 10, "a full bucket holds one second");
-        let just_before = start + Duration::from_nanos(99_999_999);
-        assert_eq!(admitted(&mut meter, just_before, 20, 1), 0, "a record comes every 100 ms, not before");
-        assert_eq!(admitted(&mut meter, start + Duration::from_millis(100), 20, 1), 1);
-        assert_eq!(admitted(&mut meter, start + Duration::from_secs(60), 20, 1), 10, "it does not overflow");
-    }
-
-    #[test]
-    fn a_record_larger_than_the_bucket_leaves_a_debt() {
-        let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::TokenBucket));
-        assert!(meter.admit(start, 3_000), "a full bucket lets it through");
-        assert!(
-            !meter.admit(start + Duration::from_millis(2_000), 1),
-            "two seconds pay the debt and no more"
-        );
-        assert!(meter.admit(start + Duration::from_millis(2_001), 1));
-    }
-
-    #[test]
-    fn a_fixed_second_takes_its_limit_and_then_nothing() {
-        let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::FixedSecond));
-        assert_eq!(admitted(&mut meter, start, 20, 200), 5, "bytes count too");
-        assert_eq!(admitted(&mut meter, start + Duration::from_millis(999), 20, 200), 0);
-        assert_eq!(admitted(&mut meter, start + Duration::from_millis(1_000), 20, 200), 5);
-    }
-
-    #[test]
-    fn a_fixed_second_begins_with_its_first_record_and_not_with_the_shard() {
-        let start = Instant::now();
-        let mut meter = ShardMeter::new(limits(LimitWindow::FixedSecond));
-        let first = start + Duration::from_millis(900);
-        assert_eq!(admitted(&mut meter, first, 20, 1), 10, "S-08, one of the possibilities");
-        assert_eq!(
-            admitted(&mut meter, start + Duration::from_millis(1_100), 20, 1),
-            0,
-            "it lasts until 1,900 ms"
-        );
-        assert_eq!(admitted(&mut meter, start + Duration::from_millis(1_900), 20, 1), 10);
+    fn it_shows_the_seconds_of_the_wall_clock_and_moves_with_the_monotonic_one() {
+        let clock = WallClock::start();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        let shown = clock.at(Instant::now()).as_nanos();
+        assert!((wall.as_nanos() as u64).abs_diff(shown) < 1_000_000_000);
+        let (early, late) = (clock.at(clock.started), clock.at(clock.started + Duration::from_secs(3)));
+        assert_eq!(late.as_nanos() - early.as_nanos(), 3_000_000_000);
     }
 }

@@ -45,7 +45,7 @@ mod stream;
 mod swarm;
 
 pub use fault::{Entries, EntryError, Fault};
-pub use limits::{LimitWindow, ShardLimits};
+pub use limits::{Accounting, Law, Others, ShardLimits};
 pub use observed::{Observed, Operation, PutRequest, Stored};
 pub use options::{Distribution, HostileOptions, StreamMode};
 pub use rejection::Rejection;

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::limits::ShardMeter;
+use kinesis_model::ShardMeter;
+
+use super::limits::WallClock;
 use super::options::HostileOptions;
 use crate::ShardDescription;
 use crate::routing::{shard_id, tile};
@@ -31,6 +33,7 @@ pub(crate) struct Stream {
     open: Vec<usize>,
     auto_next: usize,
     sequence_next: u64,
+    clock: WallClock,
 }
 
 #[derive(Debug)]
@@ -44,8 +47,14 @@ pub(crate) struct Shard {
 impl Stream {
     pub(crate) fn new(options: HostileOptions) -> Self {
         let ranges: Vec<_> = tile(options.shards).collect();
-        let mut stream =
-            Self { options, shards: Vec::new(), open: Vec::new(), auto_next: 0, sequence_next: 1 };
+        let mut stream = Self {
+            options,
+            shards: Vec::new(),
+            open: Vec::new(),
+            auto_next: 0,
+            sequence_next: 1,
+            clock: WallClock::start(),
+        };
         for range in ranges {
             let position = stream.add(*range.start(), *range.end(), [None, None]);
             stream.open.push(position);
@@ -84,6 +93,7 @@ impl Stream {
 
     /// True if the shard's limits let a record of this size through.
     pub(crate) fn admit(&mut self, position: usize, now: Instant, bytes: usize) -> bool {
+        let now = self.clock.at(now);
         self.shards[position].meter.as_mut().is_none_or(|meter| meter.admit(now, bytes))
     }
 
@@ -142,6 +152,7 @@ impl Stream {
         let [parent_shard_id, adjacent_parent_shard_id] = parents;
         let number = u32::try_from(self.shards.len()).expect("no test opens 4 billion shards");
         let first_sequence = self.next_sequence();
+        let now = self.clock.at(Instant::now());
         self.shards.push(Shard {
             description: ShardDescription {
                 shard_id: shard_id(number),
@@ -153,7 +164,7 @@ impl Stream {
             },
             first_sequence,
             last_sequence: None,
-            meter: self.options.shard_limits.map(ShardMeter::new),
+            meter: self.options.shard_limits.map(|limits| ShardMeter::new(limits, now)),
         });
         self.shards.len() - 1
     }

@@ -1,7 +1,7 @@
 //! The service's rules, which the server holds its clients to.
 
 use kinesis_batcher_local::RawClient;
-use kinesis_batcher_local::hostile::{Distribution, HostileOptions, LimitWindow, ShardLimits, StreamMode};
+use kinesis_batcher_local::hostile::{Accounting, Distribution, HostileOptions, ShardLimits, StreamMode};
 use serde_json::{Value, json};
 
 use super::{outcomes, put, records, start, start_default};
@@ -180,7 +180,7 @@ fn auto_distribution_is_for_on_demand_streams() {
 #[test]
 fn a_shard_beyond_its_limit_is_throttled_alone() {
     let limits =
-        ShardLimits { records_per_second: 10, bytes_per_second: 1 << 20, window: LimitWindow::FixedSecond };
+        ShardLimits { records_per_second: 10, bytes_per_second: 1 << 20, accounting: Accounting::FIRST };
     let (kinesis, client) = start(HostileOptions { shard_limits: Some(limits), ..HostileOptions::default() });
     let mut entries = vec![entry("hot", 1); 30];
     entries.extend([entry("a", 1), entry("b", 1), entry("c", 1), entry("e", 1)]);
