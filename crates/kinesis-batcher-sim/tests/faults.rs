@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{Config, Event};
 use kinesis_batcher_sim::{
-    AccountFault, Breach, Calls, Checker, Distribution, Fault, FaultKind, Faults, Invariant, Keys, Kind,
-    Network, Observation, Options, OutageKind, Polling, Rate, Report, Scene, ServiceFaults, Sizes, Totals,
-    run, run_with,
+    AccountFault, Breach, Calls, Checker, Checks, Distribution, Fault, FaultKind, Faults, Invariant, Keys,
+    Kind, Network, Numbering, Observation, Options, OutageKind, Permits, Polling, Rate, Report, Scene,
+    ServiceFaults, Sizes, Totals, run, run_with,
 };
 
 const MILLION: u32 = 1_000_000;
@@ -317,10 +317,12 @@ fn consumers_read_all_that_is_delivered_though_the_distribution_changes() {
 fn consumers_read_all_that_is_delivered_though_the_stream_was_created_again_with_other_shards() {
     let config = Config::builder().aggregation(true).build().expect("within range");
     let second = Duration::from_secs(1);
-    for shards in [1, 3, 5, 8] {
+    let cases =
+        [1, 3, 5, 8].into_iter().flat_map(|shards| [(shards, Numbering::Anew), (shards, Numbering::GoesOn)]);
+    for (shards, numbering) in cases {
         let faults = vec![
             Fault::new(second, 2 * second, FaultKind::Account(AccountFault::StreamMissing)),
-            Fault::at(2 * second, FaultKind::CreatedAgain(shards)),
+            Fault::at(2 * second, FaultKind::CreatedAgain { shards, numbering }),
         ];
         let report = run(11, &options().config(config.clone()).faults(Faults::Plan(faults)));
         assert!(report.is_ok(), "S-21, S-22, S-28: {report}");
@@ -394,6 +396,73 @@ fn ten_minutes_of_an_error_of_the_account_cost_no_memory_and_less_than_a_request
 const BEGIN: Duration = Duration::from_secs(1_000);
 const AWAY_FROM: Duration = Duration::from_secs(2);
 const AWAY_TO: Duration = Duration::from_secs(602);
+
+/// What a producer learns of a failure that stored its records all the same.
+#[test]
+fn what_a_failure_hides_is_sent_again_and_marked() {
+    let with = |change: &dyn Fn(&mut ServiceFaults)| {
+        let mut faults = ServiceFaults::default();
+        change(&mut faults);
+        let totals = always(FaultKind::Service(faults)).totals;
+        assert_eq!(totals.records_delivered, totals.records_offered);
+        (totals.records_possibly_duplicated, totals.duplicates_stored)
+    };
+    let (marked, twice) = with(&|faults| faults.internal_failure = MILLION / 10);
+    assert!(marked > 100 && twice == 0, "S-49: not stored, and nobody can know: {marked}, {twice}");
+    let (_, twice) =
+        with(&|faults| (faults.internal_failure, faults.failures_stored) = (MILLION / 10, MILLION));
+    assert!(twice > 100, "S-49: stored, and sent again: {twice}");
+    let (_, twice) =
+        with(&|faults| (faults.calls_unavailable, faults.calls_failed_stored) = (MILLION / 10, MILLION));
+    assert!(twice > 100, "S-46: stored, and sent again: {twice}");
+    let (marked, part) = with(&|faults| {
+        (faults.calls_unavailable, faults.calls_failed_stored) = (MILLION / 10, MILLION);
+        faults.calls_failed_stored_part = MILLION / 2;
+    });
+    assert!(part > 50 && part < marked, "S-46: a part is stored: {part} of {marked}");
+}
+
+// S-03, S-26
+#[test]
+fn the_record_limit_and_the_permits_may_change_while_it_runs() {
+    let mut options = options();
+    options.service.record_bytes_max = 4 << 20;
+    options.workload.sizes = Sizes::Bimodal { small: 50, large: 2 << 20, large_in_a_million: 1_000 };
+    let second = Duration::from_secs(1);
+    let faults = vec![
+        Fault::at(second, FaultKind::RecordBytesMax(1 << 20)),
+        Fault::at(second, FaultKind::Permits(Permits::SummaryOnly)),
+        Fault::at(2 * second, FaultKind::Split),
+        Fault::at(3 * second, FaultKind::Permits(Permits::ListShards)),
+        Fault::at(3 * second, FaultKind::Merge),
+    ];
+    let report = run(11, &options.faults(Faults::Plan(faults)));
+    assert!(report.is_ok(), "{report}");
+    let totals = &report.totals;
+    assert!(totals.records_rejected > 0, "2 MiB are too much after a second: {report}");
+    assert_eq!(
+        totals.records_delivered + totals.records_rejected + totals.records_dropped,
+        totals.records_offered,
+        "{report}"
+    );
+}
+
+#[test]
+fn a_reply_that_is_wrong_about_its_entries_does_not_stop_a_batcher() {
+    for what in [FaultKind::ReplyPermuted(MILLION / 2), FaultKind::ReplyWrong(MILLION / 10)] {
+        let checks =
+            Checks::ALL.without(Invariant::Honesty).without(Invariant::Readable).without(Invariant::I11);
+        let mut faults = ServiceFaults::default();
+        faults.throttle = MILLION / 5;
+        let plan = vec![Fault::always(what), Fault::always(FaultKind::Service(faults))];
+        let options = options().faults(Faults::Plan(plan));
+        let report = run(11, &options.clone().checks(checks));
+        assert!(report.is_ok(), "{what:?}: {report}");
+        assert_eq!(report.totals.records_delivered, report.totals.records_offered, "{what:?}");
+        let watched = run(11, &options);
+        assert!(!watched.is_ok(), "Honesty sees that {what:?} lies");
+    }
+}
 
 #[test]
 fn a_batcher_learns_of_a_reshard_even_if_listing_is_hard() {

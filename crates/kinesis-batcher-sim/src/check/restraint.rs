@@ -5,6 +5,8 @@
 
 use kinesis_batcher_core::{ErrorClass, RecordOutcome, RequestError, Response, Timestamp};
 
+use kinesis_model::entry_meaning;
+
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, is_of_account};
@@ -24,6 +26,8 @@ struct Producer {
     in_flight: u64,
     /// Requests answered in a row.
     answers: u64,
+    /// Records fail at once for an error of the account, so that nothing waits for the next attempt.
+    fails_fast: bool,
 }
 
 /// Failures in a row, and the waits between them.
@@ -49,7 +53,9 @@ impl Checker for WaitsGrow {
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
-                self.producers.of(producer).lanes.refresh(batcher.shard_map(), Streak::default);
+                let producer = self.producers.of(producer);
+                producer.lanes.refresh(batcher.shard_map(), Streak::default);
+                producer.fails_fast = batcher.config().fail_fast();
             }
             Observation::MapGiven { producer, map } => {
                 self.producers.of(producer).lanes.refresh(map, Streak::default);
@@ -172,6 +178,8 @@ impl Producer {
             match outcome {
                 RecordOutcome::Stored { .. } => *stored = true,
                 RecordOutcome::Failed(error) if error.code().class() == ErrorClass::Rejected => {}
+                RecordOutcome::Failed(error)
+                    if self.fails_fast && entry_meaning(error.code().as_str()).is_about_the_account() => {}
                 _ => *failed = true,
             }
         }

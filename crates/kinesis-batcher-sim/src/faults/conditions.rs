@@ -18,6 +18,8 @@ pub(crate) struct Conditions {
     pub(crate) too_long: u32,
     pub(crate) unknown_shard: u32,
     pub(crate) no_verdict: u32,
+    pub(crate) permuted: u32,
+    pub(crate) wrong: u32,
     pub(crate) service: ServiceFaults,
     pub(crate) account: Option<AccountFault>,
     pub(crate) body_bytes_max: Option<u32>,
@@ -53,6 +55,8 @@ impl Conditions {
                 FaultKind::ReplyTooLong(often) => now.too_long = often,
                 FaultKind::UnknownShard(often) => now.unknown_shard = often,
                 FaultKind::NoVerdict(often) => now.no_verdict = often,
+                FaultKind::ReplyPermuted(often) => now.permuted = often,
+                FaultKind::ReplyWrong(often) => now.wrong = often,
                 FaultKind::Service(faults) => now.service = faults,
                 FaultKind::Account(fault) => now.account = Some(fault),
                 FaultKind::BodyTooLarge(most) => now.body_bytes_max = Some(most),
@@ -66,7 +70,9 @@ impl Conditions {
                 FaultKind::CoarseClock(step) => now.coarse = step,
                 FaultKind::ClockSkewed
                 | FaultKind::KeysRotated { .. }
-                | FaultKind::CreatedAgain(_)
+                | FaultKind::CreatedAgain { .. }
+                | FaultKind::RecordBytesMax(_)
+                | FaultKind::Permits(_)
                 | FaultKind::Distribution(_)
                 | FaultKind::Split
                 | FaultKind::Merge
@@ -92,7 +98,12 @@ impl Conditions {
 
     /// Whether replies are not what the service said.
     pub(crate) fn replies_are_garbled(&self) -> bool {
-        self.too_short > 0 || self.too_long > 0 || self.unknown_shard > 0 || self.no_verdict > 0
+        self.too_short > 0
+            || self.too_long > 0
+            || self.unknown_shard > 0
+            || self.no_verdict > 0
+            || self.permuted > 0
+            || self.wrong > 0
     }
 }
 

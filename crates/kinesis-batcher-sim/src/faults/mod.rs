@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::service::{AccountFault, ServiceFaults};
-use kinesis_model::Distribution;
+use kinesis_model::{Distribution, Numbering, Permits};
 
 pub(crate) use conditions::Conditions;
 
@@ -140,9 +140,24 @@ pub enum FaultKind {
         /// How long loading takes.
         reload: Duration,
     },
-    /// Another stream has the name, with so many open shards. At the beginning of the fault, which should be the end of
+    /// Another stream has the name. At the beginning of the fault, which should be the end of
     /// one during which the stream was missing: else no producer can know.
-    CreatedAgain(u32),
+    CreatedAgain {
+        /// Open shards of the new stream.
+        shards: u32,
+        /// How it numbers them.
+        numbering: Numbering,
+    },
+    /// A record of the stream may have so many bytes from then on (S-03). At the beginning of the fault.
+    RecordBytesMax(u32),
+    /// Producers may ask the service for this from then on. At the beginning of the fault.
+    Permits(Permits),
+    /// Replies exchange the results of two of their entries. No producer can notice: leave Honesty, Readable and I11
+    /// out of the checks.
+    ReplyPermuted(u32),
+    /// Entries of replies say `InternalFailure` though they are stored, or that they are stored though they are not: as
+    /// [`ReplyPermuted`](Self::ReplyPermuted).
+    ReplyWrong(u32),
     /// The stream's record distribution changes. At the beginning of the fault.
     Distribution(Distribution),
     /// A shard splits in the middle. At the beginning of the fault.

@@ -35,6 +35,7 @@ impl Faults {
                 swarm.processes();
                 swarm.account();
                 swarm.distribution(options);
+                swarm.settings(options);
                 swarm.faults
             }
         }
@@ -116,6 +117,9 @@ impl Swarm<'_> {
         if self.rng.one_in(6) {
             faults.unknown_code = self.often();
         }
+        if self.rng.one_in(2) {
+            faults.failures_stored = self.often();
+        }
         if self.rng.one_in(8) {
             faults.kms = self.often();
         }
@@ -127,6 +131,10 @@ impl Swarm<'_> {
         }
         if self.rng.one_in(6) {
             faults.calls_unavailable = self.often();
+        }
+        if self.rng.one_in(2) {
+            faults.calls_failed_stored = self.often();
+            faults.calls_failed_stored_part = self.rng.below(1_000_000) as u32;
         }
         if self.rng.one_in(6) {
             faults.calls_throttled = self.often();
@@ -266,6 +274,24 @@ impl Swarm<'_> {
         if self.rng.one_in(10) {
             let most = self.rng.magnitude(200, 200_000) as u32;
             self.for_a_while(FaultKind::BodyTooLarge(most));
+        }
+    }
+
+    /// The limit of a record and what a producer may ask change.
+    fn settings(&mut self, options: &Options) {
+        if self.rng.one_in(12) {
+            for _ in 0..self.rng.between(1, 2) {
+                let bytes = self.rng.between(1 << 20, 4 << 20) as u32;
+                self.at_some_time(FaultKind::RecordBytesMax(bytes));
+            }
+        }
+        // Refused attempts count only where rates adapt, which they do where the shards are known.
+        if self.rng.one_in(12) && !options.service.accounting.counts_refused {
+            for permits in [Permits::SummaryOnly, Permits::ListShards] {
+                if !self.rng.one_in(4) {
+                    self.at_some_time(FaultKind::Permits(permits));
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kinesis_batcher_core::{Config, Ordering};
+use kinesis_model::Numbering;
 
 use crate::faults::{Fault, FaultKind, Faults};
 use crate::latency::Latency;
@@ -95,7 +96,9 @@ fn absence(rng: &mut Rng) -> Options {
         if what == FaultKind::Account(AccountFault::StreamMissing) && !rng.one_in(4) {
             // At the last moment of its absence.
             let at = from + away - Duration::from_nanos(1);
-            faults.push(Fault::at(at, FaultKind::CreatedAgain(rng.between(1, 9) as u32)));
+            let shards = rng.between(1, 9) as u32;
+            let numbering = if rng.one_in(2) { Numbering::Anew } else { Numbering::GoesOn };
+            faults.push(Fault::at(at, FaultKind::CreatedAgain { shards, numbering }));
         }
         from += away + Duration::from_millis(rng.magnitude(10, 20_000));
     }

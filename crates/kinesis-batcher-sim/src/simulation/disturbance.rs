@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use kinesis_model::Numbering;
-
 use super::agenda::Item;
 use super::producer::Producer;
 use super::{BEGIN, Simulation};
@@ -19,13 +17,21 @@ impl Simulation {
             FaultKind::Split | FaultKind::Merge | FaultKind::ShardCount(_) => {
                 self.stream.reshard(&mut self.world, fault.what);
             }
-            FaultKind::CreatedAgain(count) => {
+            FaultKind::CreatedAgain { shards, numbering } => {
                 self.world.stream_is_deleted();
-                self.stream.service.create_again(time(self.world.now), count, Numbering::Anew);
+                self.stream.service.create_again(time(self.world.now), shards, numbering);
                 self.stream.watch(&mut self.world);
             }
             FaultKind::Distribution(distribution) => {
                 self.stream.service.set_distribution(distribution);
+                self.stream.watch(&mut self.world);
+            }
+            FaultKind::RecordBytesMax(bytes) => {
+                self.stream.service.set_record_bytes_max(bytes as usize);
+                self.stream.watch(&mut self.world);
+            }
+            FaultKind::Permits(permits) => {
+                self.stream.service.set_permits(permits);
                 self.stream.watch(&mut self.world);
             }
             FaultKind::ClockBack { producer, by } => self.of(producer, |it| it.clock.jump_back(by)),

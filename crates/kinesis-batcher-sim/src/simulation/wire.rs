@@ -281,6 +281,12 @@ impl World {
             .into_iter()
             .map(|reply| match reply {
                 _ if garbled && rng.happens(conditions.no_verdict) => RecordOutcome::Unknown,
+                EntryReply::Stored { .. } if garbled && rng.happens(conditions.wrong) => {
+                    RecordOutcome::Failed(ServiceError::from_code("InternalFailure"))
+                }
+                EntryReply::Failed(_) if garbled && rng.happens(conditions.wrong) => {
+                    RecordOutcome::Stored { shard_id: UNKNOWN_SHARD.into(), sequence_number: "1".into() }
+                }
                 EntryReply::Stored { shard_id: id, sequence_number: number } => {
                     let unknown = garbled && rng.happens(conditions.unknown_shard);
                     let shard_id = if unknown { UNKNOWN_SHARD.into() } else { shard_id(id) };
@@ -291,6 +297,11 @@ impl World {
                 }
             })
             .collect();
+        if garbled && outcomes.len() > 1 && rng.happens(conditions.permuted) {
+            let one = rng.below(outcomes.len() as u64) as usize;
+            let other = rng.below(outcomes.len() as u64) as usize;
+            outcomes.swap(one, other);
+        }
         // Not both: one entry less and one more is a reply of the right length, and a lie that no producer can see.
         if garbled && rng.happens(conditions.too_short) {
             outcomes.truncate(rng.below(outcomes.len() as u64) as usize);
