@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use kinesis_batcher_core::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
 use kinesis_batcher_core::{Batcher, ErrorClass, RequestError};
+use kinesis_model::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};

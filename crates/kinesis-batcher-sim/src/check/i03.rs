@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 use kinesis_batcher_core::{Config, ShardLimit, ShardMap};
+use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
@@ -210,7 +210,7 @@ impl Rates {
     fn of(config: &Config, map: &ShardMap) -> Option<Self> {
         let shards = if map.shards().is_empty() { u64::from(map.open_shards()) } else { 1 };
         let share = percent(config)?;
-        let of = |limit: u64| (limit * shards * share / 100).max(1);
+        let of = |limit: u32| (u64::from(limit) * shards * share / 100).max(1);
         Some(Self { records: of(SHARD_RECORDS_PER_SECOND), bytes: of(SHARD_BYTES_PER_SECOND) })
     }
 }

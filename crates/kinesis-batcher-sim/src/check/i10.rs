@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 use kinesis_batcher_core::{Batcher, ErrorClass, HashKey, RecordOutcome, RequestError, Response, Timestamp};
+use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::i03::{BURST_NANOS, percent};
 use super::lanes::Lanes;
@@ -483,7 +483,7 @@ impl Rates {
         let shards = if map.shards().is_empty() { u64::from(map.open_shards()) } else { 1 };
         let percent = percent(batcher.config())? * shards;
         let share = [SHARD_RECORDS_PER_SECOND, SHARD_BYTES_PER_SECOND]
-            .map(|per_second| (per_second * percent / 100).max(1) * RATE_PARTS);
+            .map(|per_second| (u64::from(per_second) * percent / 100).max(1) * RATE_PARTS);
         Some(Self { share: Rate(share), adapt: batcher.config().adaptive_rates(), told: Vec::new() })
     }
 

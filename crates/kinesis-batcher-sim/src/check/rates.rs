@@ -1,8 +1,8 @@
 //! Rates that adapt follow what the shards take: they never exceed the configured share, shrink when a shard throttles,
 //! grow with what it stores, and a new shard's begin no higher than those of the shards it came from.
 
-use kinesis_batcher_core::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 use kinesis_batcher_core::{Batcher, ErrorClass, HashKey, RecordOutcome, Response, ShardMap, Timestamp};
+use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::i03::percent;
 use super::lanes::Lanes;
@@ -283,7 +283,10 @@ fn share(batcher: &Batcher<u64>) -> Option<Told> {
     let map = batcher.shard_map();
     let shards = if map.shards().is_empty() { u64::from(map.open_shards()) } else { 1 };
     let percent = percent(batcher.config())? * shards;
-    Some([SHARD_RECORDS_PER_SECOND, SHARD_BYTES_PER_SECOND].map(|limit| (limit * percent / 100).max(1)))
+    Some(
+        [SHARD_RECORDS_PER_SECOND, SHARD_BYTES_PER_SECOND]
+            .map(|limit| (u64::from(limit) * percent / 100).max(1)),
+    )
 }
 
 /// With thousands of shards, looking at each would cost more than the run.

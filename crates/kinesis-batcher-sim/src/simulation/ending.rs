@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use kinesis_batcher_core::limits::{
-    RECORD_BYTES_MAX_CEILING, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND,
-};
 use kinesis_batcher_core::{Batcher, Ordering, ShardLimit};
+use kinesis_model::limits::{RECORD_BYTES_MAX_CEILING, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::agenda::Item;
 use super::link::STUCK_MAX;
@@ -111,7 +109,9 @@ impl Simulation {
             held(|batcher| batcher.stats().records_queued + batcher.stats().records_in_flight) + waiting;
         let service = self.stream.service.options();
         let left = u64::from(100 - service.accounting.others.percent_max().min(100));
-        let slower = |ours: u64, theirs: u32| (ours * share / 100).min(u64::from(theirs) * left / 100).max(1);
+        let slower = |ours: u32, theirs: u32| {
+            (u64::from(ours) * share / 100).min(u64::from(theirs) * left / 100).max(1)
+        };
         let seconds = bytes / slower(SHARD_BYTES_PER_SECOND, service.bytes_per_second_per_shard)
             + records / slower(SHARD_RECORDS_PER_SECOND, service.records_per_second_per_shard);
         let times = |duration: Duration, count: u64| {

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use kinesis_batcher_core::PartitionKey;
 
 use super::fixed_point::inverse_power;
-use kinesis_model::Rng;
+use kinesis_model::{Rng, hash_key};
 
 /// How often each of a number of partition keys is used. All producers share the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum KeyText {
 #[derive(Debug)]
 pub(crate) struct KeySpace {
     keys: Vec<PartitionKey>,
+    /// Of each key, by the model of the service: the core's own digests are for the checkers to compare.
+    hash_keys: Vec<u128>,
     choice: Choice,
 }
 
@@ -74,7 +76,9 @@ impl KeySpace {
                 (keys, Choice::Weighted(sums.collect()))
             }
         };
-        Self { keys: texts(count, text), choice }
+        let keys = texts(count, text);
+        let hash_keys = keys.iter().map(|key| hash_key(key.as_str())).collect();
+        Self { keys, hash_keys, choice }
     }
 
     /// Draws one, by its index.
@@ -95,6 +99,11 @@ impl KeySpace {
             }
         };
         index as u32
+    }
+
+    /// What the service takes for the hash key of this key.
+    pub(crate) fn hash_key(&self, index: u32) -> u128 {
+        self.hash_keys[index as usize]
     }
 
     pub(crate) fn key(&self, index: u32) -> &PartitionKey {

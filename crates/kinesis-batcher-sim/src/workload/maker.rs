@@ -45,7 +45,13 @@ impl Maker {
             };
             record = record.with_explicit_hash_key(hash_key);
         }
-        let mut facts = RecordFacts::new(producer, key, record.bytes() as u32, record.hash_key());
+        let hash_key = match (record.explicit_hash_key(), key) {
+            (Some(explicit), _) => explicit,
+            // No key decides where it goes.
+            (None, u32::MAX) => record.hash_key(),
+            (None, key) => HashKey::new(keys.hash_key(key)),
+        };
+        let mut facts = RecordFacts::new(producer, key, record.bytes() as u32, hash_key);
         facts.hash_key_is_explicit = record.explicit_hash_key().is_some();
         facts.is_aggregate = is_aggregate;
         facts.is_poison = is_poison;
