@@ -12,6 +12,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,55 +28,53 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let next = AtomicU64::new(arguments.from);
     let (done, records, failures) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let (nanos, digest) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (micros, digest) = (AtomicU64::new(0), AtomicU64::new(0));
     let profile = arguments.profile;
     let stop = AtomicBool::new(false);
     let end = arguments.from.saturating_add(arguments.seeds);
-    let finished = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..arguments.threads {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        break;
+    let reported = Mutex::new(began);
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                break;
+            }
+            match try_seed(profile, seed) {
+                Ok(report) => {
+                    micros.fetch_add(report.elapsed.as_micros() as u64, Ordering::Relaxed);
+                    if arguments.digests {
+                        // A sum, so that the order of the threads does not matter.
+                        digest.fetch_add(digest_of(&report), Ordering::Relaxed);
                     }
-                    match try_seed(profile, seed) {
-                        Ok(report) => {
-                            nanos.fetch_add(report.elapsed.as_nanos() as u64, Ordering::Relaxed);
-                            if arguments.digests {
-                                // A sum, so that the order of the threads does not matter.
-                                digest.fetch_add(digest_of(&report), Ordering::Relaxed);
-                            }
-                            records.fetch_add(report.totals.records_delivered, Ordering::Relaxed)
-                        }
-                        Err(what) => {
-                            eprintln!("seed {seed}: {what}\n{REPLAY} --profile {profile} --seed {seed}");
-                            stop.store(!arguments.keeps_going, Ordering::Relaxed);
-                            failures.fetch_add(1, Ordering::Relaxed)
-                        }
-                    };
-                    done.fetch_add(1, Ordering::Relaxed);
+                    records.fetch_add(report.totals.records_delivered, Ordering::Relaxed);
                 }
-                finished.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-        let mut told = Instant::now();
-        while finished.load(Ordering::Relaxed) < arguments.threads {
-            thread::sleep(Duration::from_millis(20));
-            if told.elapsed() >= PROGRESS_EVERY {
-                told = Instant::now();
-                let done = done.load(Ordering::Relaxed);
+                Err(what) => {
+                    eprintln!("seed {seed}: {what}\n{REPLAY} --profile {profile} --seed {seed}");
+                    stop.store(!arguments.keeps_going, Ordering::Relaxed);
+                    failures.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+            if reported.elapsed() >= PROGRESS_EVERY {
+                *reported = Instant::now();
                 eprintln!("{done} of {} seeds after {:.0} s", arguments.seeds, began.elapsed().as_secs_f64());
             }
         }
+    };
+    thread::scope(|scope| {
+        // A single thread is this one: there are targets without others.
+        for _ in 1..arguments.threads {
+            scope.spawn(work);
+        }
+        work();
     });
     let (done, failures) = (done.into_inner(), failures.into_inner());
     let seconds = began.elapsed().as_secs_f64();
     if arguments.digests {
         println!("digest {:016x}", digest.into_inner());
     }
-    let virtual_seconds = nanos.into_inner() as f64 / 1e9;
+    let virtual_seconds = micros.into_inner() as f64 / 1e6;
     println!(
         "{virtual_seconds:.0} virtual seconds, {:.0} a second and thread",
         virtual_seconds / seconds / arguments.threads as f64

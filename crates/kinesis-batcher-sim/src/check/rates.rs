@@ -30,6 +30,8 @@ struct Producer {
     map: Option<ShardMap>,
     /// Answers and maps since the last look.
     changes: u32,
+    /// When the last of them came. The program may have pushed since, at a later time.
+    changed_at: Timestamp,
     /// There is nothing to forget.
     is_blind: bool,
     /// The ranges of the map before, with what was told of them, until the first look at those that replace them.
@@ -90,6 +92,7 @@ impl Checker for RatesFollow {
             Observation::Answered { producer, request, outcome } => {
                 let (producer, flight) = (self.producers.of(producer), self.flights.remove(request.number));
                 producer.changes += 1;
+                producer.changed_at = scene.clock;
                 match (flight, outcome) {
                     (Some(flight), Ok(response)) => producer.answered(request, response, &flight),
                     (None, Ok(_)) => producer.begin_anew(),
@@ -100,6 +103,7 @@ impl Checker for RatesFollow {
             Observation::MapGiven { producer, map } => {
                 let producer = self.producers.of(producer);
                 producer.changes += 1;
+                producer.changed_at = scene.clock;
                 producer.map_given(map);
                 Ok(())
             }
@@ -111,7 +115,7 @@ impl Checker for RatesFollow {
                     // The program polls late: which of them changed a rate cannot be seen.
                     _ => producer.begin_anew(),
                 }
-                producer.look(scene.clock, batcher)
+                producer.look(producer.changed_at, batcher)
             }
             Observation::Crashed { requests, .. } => {
                 for &number in requests {
