@@ -509,6 +509,29 @@ fn abort_hands_back_every_member_as_it_was_pushed() {
     assert_eq!(back.into_values().collect::<Vec<_>>(), pushed);
 }
 
+/// Records that were in one aggregate come from one entry, and a stream with more shards divides them again.
+#[test]
+fn abort_hands_back_the_oldest_first_after_an_aggregate_was_divided() {
+    let mut world = World::new(aggregating().linger(Duration::from_secs(1)).build().unwrap(), 1);
+    let shards = 24;
+    let map = ShardMap::uniform(NonZeroU32::new(shards).unwrap());
+    // The first goes to the last shard.
+    for tag in 0..u64::from(shards) {
+        let shard = &map.shards()[shards as usize - 1 - tag as usize];
+        world.push_record(tag, record(tag, "k", 30).with_explicit_hash_key(shard.first)).unwrap();
+        world.run_quietly_for(millis(1));
+    }
+    world.batcher.handle_shard_map(world.now, map);
+    world.batcher.abort(world.now);
+    let mut back = vec![];
+    while let Some(event) = world.batcher.poll_event() {
+        if let Event::Failed { tag, .. } = event {
+            back.push(tag);
+        }
+    }
+    assert!(back.is_sorted() && back.len() == shards as usize, "they come back as {back:?}");
+}
+
 #[test]
 fn aggregates_of_different_shards_share_requests() {
     let mut world = World::new(aggregating().time_to_live(None).build().unwrap(), 16);

@@ -210,7 +210,8 @@ impl<T> Batcher<T> {
             let ids = self.take_queue(lane);
             queued.extend(ids.into_iter().map(|id| self.pool.remove(id)));
         }
-        queued.sort_unstable_by_key(|entry| entry.sequence);
+        // Records that were in one aggregate have its sequence: the order of equals must not depend on the platform.
+        queued.sort_by_key(Entry::rank);
         for entry in queued {
             self.fail(entry, &FailureReason::Aborted);
         }

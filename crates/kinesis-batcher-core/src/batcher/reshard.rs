@@ -376,7 +376,7 @@ impl<T> Batcher<T> {
             .map(|entry| (entry, Place::Ahead))
             .chain(parked.into_iter().map(|entry| (entry, Place::Parked)))
             .collect();
-        refused.sort_unstable_by_key(|(entry, _)| entry.sequence);
+        refused.sort_by_key(|(entry, _)| entry.rank());
         for (entry, place) in refused {
             let Some(reason) = reason(&entry) else { continue };
             match place {
