@@ -72,9 +72,9 @@ pub use check::{
 pub use faults::{Fault, FaultKind, Faults, OutageKind};
 pub use histogram::Percentiles;
 pub use kinesis_model::{
-    AccountFault, Accounting, Distribution, EntryReply, Kinesis, Law, Malformed, Numbering, OpenShard,
-    Others, Permits, PutEntry, PutReply, Refusal, ReshardError, Rng, ServiceFaults, ServiceOptions,
-    StreamMode,
+    AccountFault, Accounting, Cause as ErrorCause, Distribution, EntryReply, Kinesis, Law, Malformed,
+    Meaning, Numbering, OpenShard, Others, Permits, PutEntry, PutReply, Refusal, ReshardError, Rng,
+    ServiceFaults, ServiceOptions, StreamMode,
 };
 pub use latency::Latency;
 pub use ledger::{Acceptance, Ledger, RecordFacts};

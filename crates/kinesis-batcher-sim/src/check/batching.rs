@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Batcher, ErrorClass, Ordering, Timestamp};
+use kinesis_batcher_core::{Batcher, Ordering, Timestamp};
+
+use kinesis_model::Meaning;
 
 use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, tag_of};
@@ -75,12 +77,10 @@ impl Checker for NothingGoesEarly {
             Observation::Requested { producer, request, batcher } => {
                 self.requested(scene, producer, request, batcher);
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, meaning, .. } => {
                 let producer = self.producers.of(producer);
                 // Requests are smaller after one that was too large, and how small is not for this to know.
-                producer.searches |= outcome
-                    .as_ref()
-                    .is_err_and(|error| matches!(error.class(), ErrorClass::Rejected | ErrorClass::TooLarge));
+                producer.searches |= meaning.is_some_and(Meaning::is_about_records);
                 for &number in request.records.all() {
                     if let Some(in_flight) = self.records.get_mut(number) {
                         *in_flight = false;

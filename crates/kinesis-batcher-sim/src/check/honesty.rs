@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use kinesis_batcher_core::{
-    ErrorClass, Event, Failure, FailureReason, HashKey, Receipt, Record, RecordOutcome, RequestError,
-    Response, SequenceNumber, ShardId, ShardMap,
+    Event, Failure, FailureReason, HashKey, Receipt, Record, RecordOutcome, RequestError, Response,
+    SequenceNumber, ShardId, ShardMap,
 };
-
-use kinesis_model::entry_meaning;
+use kinesis_model::{Meaning, entry_meaning};
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, RequestView, Scene};
@@ -46,11 +45,13 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(class: ErrorClass, alone: bool) -> Self {
-        match class {
-            ErrorClass::Rejected | ErrorClass::TooLarge if alone => Self::Rejected,
-            ErrorClass::Account | ErrorClass::Credentials => Self::Permanent,
-            _ => Self::None,
+    fn of(meaning: Meaning, alone: bool) -> Self {
+        if meaning.is_about_the_account() {
+            Self::Permanent
+        } else if meaning.is_about_records() && alone {
+            Self::Rejected
+        } else {
+            Self::None
         }
     }
 }
@@ -91,7 +92,9 @@ impl Checker for ReceiptsAreTrue {
             // Of a request that was given up the producer knows nothing; of one that the network duplicated, it cannot
             // know.
             Observation::Stored { records, replies, late: false, .. } => self.stored(records, replies),
-            Observation::Answered { request, outcome, .. } => self.answered(request, outcome),
+            Observation::Answered { request, outcome, meaning, .. } => {
+                self.answered(request, outcome, meaning);
+            }
             Observation::Event { producer, event: Event::Delivered { tag, receipt } } => {
                 return self.delivered(scene, producer, *tag, receipt);
             }
@@ -137,9 +140,14 @@ impl ReceiptsAreTrue {
         }
     }
 
-    fn answered(&mut self, request: RequestView<'_>, outcome: &Result<Response, RequestError>) {
-        match outcome {
-            Ok(response) if response.outcomes.len() == request.request.len() => {
+    fn answered(
+        &mut self,
+        request: RequestView<'_>,
+        outcome: &Result<Response, RequestError>,
+        meaning: Option<Meaning>,
+    ) {
+        match (outcome, meaning) {
+            (Ok(response), None) => {
                 for (index, outcome) in response.outcomes.iter().enumerate() {
                     let numbers = request.records.of_entry(index);
                     match outcome {
@@ -149,25 +157,26 @@ impl ReceiptsAreTrue {
                             });
                         }
                         RecordOutcome::Failed(error) => {
-                            let verdict = Verdict::of(error.code().class(), true);
-                            let in_doubt = entry_meaning(error.code().as_str()).leaves_doubt();
+                            let meaning = entry_meaning(error.code().as_str());
                             self.change(numbers, |state| {
-                                state.verdict = verdict;
-                                state.in_doubt |= in_doubt;
+                                state.verdict = Verdict::of(meaning, true);
+                                state.in_doubt |= meaning.leaves_doubt();
                             });
                         }
                         _ => self.doubt(numbers),
                     }
                 }
             }
-            Ok(_) => self.doubt(request.records.all()),
-            Err(error) => {
-                let verdict = Verdict::of(error.class(), request.request.len() == 1);
-                self.change(request.records.all(), |state| state.verdict = verdict);
-                if error.is_outcome_unknown() {
+            (_, Some(meaning)) => {
+                if outcome.is_err() {
+                    let verdict = Verdict::of(meaning, request.request.len() == 1);
+                    self.change(request.records.all(), |state| state.verdict = verdict);
+                }
+                if meaning.leaves_doubt() {
                     self.doubt(request.records.all());
                 }
             }
+            (Err(_), None) => {}
         }
     }
 

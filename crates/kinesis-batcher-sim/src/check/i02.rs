@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use kinesis_batcher_core::{Batcher, ErrorClass, RequestError};
+use kinesis_batcher_core::Batcher;
+use kinesis_model::Cause as Failure;
 use kinesis_model::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 use super::per_producer::PerProducer;
@@ -50,12 +51,12 @@ impl Checker for RequestLimits {
                 state.check_size(request)?;
                 check_request(request, batcher)
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, meaning, .. } => {
                 let state = self.producers.of(producer);
                 state.in_flight -= 1;
-                match outcome.as_ref().map_err(RequestError::class) {
-                    Err(ErrorClass::Rejected) => state.searches = true,
-                    Err(ErrorClass::TooLarge) => state.too_large(request),
+                match meaning.map(|meaning| meaning.cause) {
+                    Some(Failure::Rejected) => state.searches = true,
+                    Some(Failure::TooLarge) => state.too_large(request),
                     _ => {}
                 }
                 Ok(())

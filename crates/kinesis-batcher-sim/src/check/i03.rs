@@ -78,8 +78,8 @@ impl Checker for ShardWindows {
                 self.on_their_way.insert(request.number, places);
                 sent
             }
-            Observation::Answered { producer, request, outcome } => {
-                let not_stored = outcome.as_ref().is_err_and(|error| !error.is_outcome_unknown());
+            Observation::Answered { producer, request, meaning, .. } => {
+                let not_stored = meaning.is_some_and(|meaning| !meaning.leaves_doubt());
                 let lanes = self.producers.of(producer);
                 for place in self.on_their_way.remove(request.number).unwrap_or_default() {
                     lanes.lane(place).settle(request.number, not_stored);

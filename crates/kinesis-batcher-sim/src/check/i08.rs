@@ -5,11 +5,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{ErrorClass, Event, FailureReason, RecordOutcome, RequestError, Timestamp};
+use kinesis_batcher_core::{Event, FailureReason, RecordOutcome, Timestamp};
+use kinesis_model::{Cause as Failure, Meaning, NOT_SENT};
 
 use super::per_producer::PerProducer;
 use super::turns::Turns;
-use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure};
 use crate::window::Window;
 
 /// Counts the attempts of each record and knows when it expires.
@@ -76,11 +77,9 @@ impl Checker for AttemptsAndAge {
                 self.producers.of(producer).turns.requested(request);
                 self.requested(scene, producer, request)
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, outcome, meaning } => {
                 self.producers.of(producer).turns.answered(request);
-                if let Ok(response) = outcome
-                    && response.outcomes.len() == request.request.len()
-                {
+                if let (Ok(response), None) = (outcome, meaning) {
                     for (index, outcome) in response.outcomes.iter().enumerate() {
                         for &number in
                             request.records.of_entry(index).iter().filter(|_| is_of_the_account(outcome))
@@ -93,8 +92,8 @@ impl Checker for AttemptsAndAge {
                 }
                 // A request of one record that was rejected is about that record.
                 let alone = request.request.len() == 1;
-                let uncounted = outcome.as_ref().is_err_and(|error| {
-                    !(is_attempt(error) || alone && error.class() == ErrorClass::Rejected)
+                let uncounted = meaning.is_some_and(|meaning| {
+                    !(is_attempt(meaning) || alone && meaning.cause == Failure::Rejected)
                 });
                 for &number in request.records.all() {
                     if let Some(state) = self.records.get_mut(number) {
@@ -242,12 +241,10 @@ fn outlived(number: u64, now: Timestamp, state: &State) -> Breach {
 }
 
 /// Whether a request that was refused may have reached a shard.
-fn is_attempt(error: &RequestError) -> bool {
-    let reaches = matches!(error.class(), ErrorClass::Throttled | ErrorClass::Transient);
-    reaches && error.error().code().as_str() != "NotSent"
+fn is_attempt(meaning: Meaning) -> bool {
+    matches!(meaning.cause, Failure::Throttled | Failure::Failure) && meaning != NOT_SENT
 }
 
 fn is_of_the_account(outcome: &RecordOutcome) -> bool {
-    let RecordOutcome::Failed(error) = outcome else { return false };
-    matches!(error.code().class(), ErrorClass::Account | ErrorClass::Credentials)
+    entry_failure(outcome).is_some_and(Meaning::is_about_the_account)
 }

@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Batcher, ErrorClass, HashKey, RecordOutcome, RequestError, Response, Timestamp};
+use kinesis_batcher_core::{Batcher, HashKey, RecordOutcome, RequestError, Response, Timestamp};
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
+use kinesis_model::{Cause as Failure, Meaning};
 
 use super::i03::{BURST_NANOS, percent};
 use super::lanes::Lanes;
@@ -136,8 +137,8 @@ impl Checker for FreeShardsGo {
                     }
                 }
             }
-            Observation::Answered { producer, request, outcome } => {
-                self.answered(scene, producer, request, outcome);
+            Observation::Answered { producer, request, outcome, meaning } => {
+                self.answered(scene, producer, request, outcome, meaning);
             }
             Observation::Event { producer, event } => {
                 if let Some(number) = super::tag_of(event) {
@@ -244,6 +245,7 @@ impl FreeShardsGo {
         producer: u32,
         request: RequestView<'_>,
         outcome: &Result<Response, RequestError>,
+        meaning: Option<Meaning>,
     ) {
         let producer = self.producers.of(producer);
         producer.in_flight -= 1;
@@ -258,7 +260,7 @@ impl FreeShardsGo {
             Some(taken) if taken.maps == producer.maps => Suspect::Yes,
             _ => Suspect::Perhaps,
         };
-        let not_stored = outcome.as_ref().is_err_and(|error| !error.is_outcome_unknown());
+        let not_stored = meaning.is_some_and(|meaning| !meaning.leaves_doubt());
         if let Some(taken) = taken.filter(|taken| not_stored && taken.maps == producer.maps) {
             for (place, costs) in taken.by_lane {
                 let lane = producer.lanes.lane(place);
@@ -275,14 +277,14 @@ impl FreeShardsGo {
                 state.in_flight = false;
             }
         }
-        match outcome {
-            Ok(response) if response.outcomes.len() == request.request.len() => {
+        match (outcome, meaning) {
+            (Ok(response), None) => {
                 producer.each_answered(scene, request, response, &mut self.records);
                 if is_of_account(response) {
                     producer.failing_until = scene.clock.after(PROBE_WAIT_MAX);
                 }
             }
-            Err(error) if error.class() == ErrorClass::Rejected => {
+            (_, Some(meaning)) if meaning.cause == Failure::Rejected => {
                 producer.searches = true;
                 for &number in request.records.all().iter().filter(|_| request.request.len() > 1) {
                     if let Some(state) = self.records.get_mut(number) {
@@ -290,7 +292,7 @@ impl FreeShardsGo {
                     }
                 }
             }
-            Err(error) if matches!(error.class(), ErrorClass::Account | ErrorClass::Credentials) => {
+            (_, Some(meaning)) if meaning.is_about_the_account() => {
                 producer.failing_until = scene.clock.after(PROBE_WAIT_MAX);
             }
             _ => producer.failing_until = scene.clock.after(BACKOFF_MAX),

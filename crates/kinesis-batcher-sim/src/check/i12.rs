@@ -1,9 +1,10 @@
 //! I12: accepted = delivered + failed + held, always, and every other figure adds up too.
 
-use kinesis_batcher_core::{Batcher, ErrorClass, Event, FailureReason, Stats};
+use kinesis_batcher_core::{Batcher, Event, FailureReason, Stats};
+use kinesis_model::Cause as Failure;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Checker, Invariant, Kind, Observation, Scene, entry_failure};
 
 /// Counts along.
 #[derive(Debug, Default)]
@@ -26,7 +27,16 @@ struct Counts {
     requests_in_flight: u64,
     records_in_flight: u64,
     answered: u64,
+    /// Requests that failed, by cause.
     transient: u64,
+    throttled: u64,
+    credentials: u64,
+    account: u64,
+    too_large: u64,
+    rejected: u64,
+    entries_throttled: u64,
+    records_rejected: u64,
+    records_permanent: u64,
     settled: u64,
 }
 
@@ -50,15 +60,14 @@ impl Checker for FiguresAddUp {
                 counts.requests_in_flight += 1;
                 counts.records_in_flight += request.records.all().len() as u64;
             }
-            Observation::Answered { request, outcome, .. } => {
+            Observation::Answered { request, outcome, meaning, .. } => {
                 counts.requests_in_flight -= 1;
                 counts.records_in_flight -= request.records.all().len() as u64;
-                match outcome {
-                    Ok(response) if response.outcomes.len() == request.request.len() => counts.answered += 1,
-                    Ok(_) => counts.transient += 1,
-                    Err(error) => {
-                        counts.transient += u64::from(error.class() == ErrorClass::Transient);
-                    }
+                *counts.requests_that(meaning.map(|meaning| meaning.cause)) += 1;
+                if let (Ok(response), None) = (outcome, meaning) {
+                    let causes = response.outcomes.iter().filter_map(entry_failure);
+                    counts.entries_throttled +=
+                        causes.filter(|meaning| meaning.cause == Failure::Throttled).count() as u64;
                 }
             }
             Observation::Event { event, .. } => counts.event(event),
@@ -70,6 +79,19 @@ impl Checker for FiguresAddUp {
 }
 
 impl Counts {
+    /// The counter of requests that were answered, or failed for this cause.
+    fn requests_that(&mut self, cause: Option<Failure>) -> &mut u64 {
+        match cause {
+            None => &mut self.answered,
+            Some(Failure::Failure) => &mut self.transient,
+            Some(Failure::Throttled) => &mut self.throttled,
+            Some(Failure::Credentials) => &mut self.credentials,
+            Some(Failure::Account) => &mut self.account,
+            Some(Failure::TooLarge) => &mut self.too_large,
+            Some(Failure::Rejected) => &mut self.rejected,
+        }
+    }
+
     fn event(&mut self, event: &Event<u64>) {
         match event {
             Event::Delivered { receipt, .. } => {
@@ -84,7 +106,9 @@ impl Counts {
                     FailureReason::Expired { .. } => self.expired += 1,
                     FailureReason::AttemptsExhausted(_) => self.exhausted += 1,
                     FailureReason::Aborted => self.aborted += 1,
-                    _ => {}
+                    FailureReason::Permanent(_) => self.records_permanent += 1,
+                    // It, or what the stream takes, was at fault.
+                    _ => self.records_rejected += 1,
                 }
             }
             _ => {}
@@ -111,6 +135,14 @@ impl Counts {
             ("requests_in_flight", stats.requests_in_flight, self.requests_in_flight),
             ("requests_answered", stats.requests_answered, self.answered),
             ("requests_transient", stats.requests_transient, self.transient),
+            ("requests_throttled", stats.requests_throttled, self.throttled),
+            ("requests_credentials", stats.requests_credentials, self.credentials),
+            ("requests_account", stats.requests_account, self.account),
+            ("requests_too_large", stats.requests_too_large, self.too_large),
+            ("requests_rejected", stats.requests_rejected, self.rejected),
+            ("records_throttled", stats.records_throttled, self.entries_throttled),
+            ("records_rejected", stats.records_rejected, self.records_rejected),
+            ("records_permanent", stats.records_permanent, self.records_permanent),
             ("the reasons of failures", reasons(&stats), self.failed),
             ("the outcomes of requests", outcomes(&stats), self.requests),
         ];

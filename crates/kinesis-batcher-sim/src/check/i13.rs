@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use kinesis_batcher_core::{
-    Batcher, Deadline, DeadlineReason, ErrorClass, Event, FailureReason, RequestError, Response, Timestamp,
+    Batcher, Deadline, DeadlineReason, Event, FailureReason, RequestError, Response, Timestamp,
 };
+
+use kinesis_model::Meaning;
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Kind, Observation, Scene, is_of_account, tag_of};
@@ -65,8 +67,8 @@ impl Checker for NoneFailsForAnother {
                 Ok(())
             }
             Observation::Requested { producer, .. } => self.producers.of(producer).requested(scene.clock),
-            Observation::Answered { producer, request, outcome } => {
-                let verdict = Verdict::of(outcome, request.request.len());
+            Observation::Answered { producer, outcome, meaning, .. } => {
+                let verdict = Verdict::of(outcome, meaning);
                 self.producers.of(producer).answered(scene.clock, verdict);
                 Ok(())
             }
@@ -171,26 +173,14 @@ impl Producer {
 }
 
 impl Verdict {
-    fn of(outcome: &Result<Response, RequestError>, entries: usize) -> Self {
-        match outcome {
-            Ok(response) if response.outcomes.len() == entries => {
-                if is_of_account(response) {
-                    Self::Refused
-                } else {
-                    Self::Open
-                }
-            }
-            Ok(_) => Self::Silent,
-            Err(error) if Self::is_of_another(error.class()) => Self::Refused,
-            Err(error) => match error.class() {
-                ErrorClass::Rejected | ErrorClass::TooLarge => Self::Open,
-                _ => Self::Silent,
-            },
+    fn of(outcome: &Result<Response, RequestError>, meaning: Option<Meaning>) -> Self {
+        match (outcome, meaning) {
+            (Ok(response), None) if is_of_account(response) => Self::Refused,
+            (_, None) => Self::Open,
+            (_, Some(meaning)) if meaning.is_about_the_account() => Self::Refused,
+            (_, Some(meaning)) if meaning.is_about_records() => Self::Open,
+            _ => Self::Silent,
         }
-    }
-
-    fn is_of_another(class: ErrorClass) -> bool {
-        matches!(class, ErrorClass::Account | ErrorClass::Credentials)
     }
 }
 

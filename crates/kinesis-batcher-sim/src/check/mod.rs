@@ -30,7 +30,8 @@ mod turns;
 use std::fmt;
 use std::time::Duration;
 
-use kinesis_batcher_core::{ErrorClass, Event, RecordOutcome, Response, Timestamp};
+use kinesis_batcher_core::{Event, RecordOutcome, Response, Timestamp};
+use kinesis_model::{Meaning, NO_ANSWER, entry_meaning};
 
 use crate::caller::Polling;
 use crate::ledger::Ledger;
@@ -350,14 +351,18 @@ fn tag_of(event: &Event<u64>) -> Option<u64> {
 /// Whether a response stored nothing, for an error that says nothing about a record: it holds the producer as a refusal
 /// of the whole request does (S-16).
 fn is_of_account(response: &Response) -> bool {
-    let refuses = |outcome: &RecordOutcome| match outcome {
-        RecordOutcome::Failed(error) => {
-            matches!(error.code().class(), ErrorClass::Account | ErrorClass::Credentials)
-        }
-        _ => false,
-    };
+    let refuses = |outcome| entry_failure(outcome).is_some_and(Meaning::is_about_the_account);
     let stores = |outcome: &RecordOutcome| matches!(outcome, RecordOutcome::Stored { .. });
     response.outcomes.iter().any(refuses) && !response.outcomes.iter().any(stores)
+}
+
+/// What the failure of one entry means, by the table of errors; `None` when it is stored.
+fn entry_failure(outcome: &RecordOutcome) -> Option<Meaning> {
+    match outcome {
+        RecordOutcome::Stored { .. } => None,
+        RecordOutcome::Failed(error) => Some(entry_meaning(error.code().as_str())),
+        _ => Some(NO_ANSWER),
+    }
 }
 
 /// The first few say what is wrong; the rest follow from them.

@@ -5,6 +5,8 @@ use kinesis_batcher_core::{
     ShardMap, Stats,
 };
 
+use kinesis_model::Meaning;
+
 use crate::service::{EntryReply, Kinesis, PutEntry};
 
 /// Something that passed between a producer, the network and the service.
@@ -70,6 +72,9 @@ pub enum Observation<'a> {
         request: RequestView<'a>,
         /// With what.
         outcome: &'a Result<Response, RequestError>,
+        /// What this says of the records, by the table of errors in `docs/SERVICE.md`; `None` for a reply with an outcome
+        /// for each of them.
+        meaning: Option<Meaning>,
     },
     /// A batcher gave out an event.
     Event {

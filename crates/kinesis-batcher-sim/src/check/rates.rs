@@ -1,13 +1,14 @@
 //! Rates that adapt follow what the shards take: they never exceed the configured share, shrink when a shard throttles,
 //! grow with what it stores, and a new shard's begin no higher than those of the shards it came from.
 
-use kinesis_batcher_core::{Batcher, ErrorClass, HashKey, RecordOutcome, Response, ShardMap, Timestamp};
+use kinesis_batcher_core::{Batcher, HashKey, Response, ShardMap, Timestamp};
+use kinesis_model::Cause as Failure;
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::i03::percent;
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure};
 use crate::window::Window;
 
 /// Compares the rates that are told before and after each response.
@@ -89,7 +90,7 @@ impl Checker for RatesFollow {
                 self.flights.insert(request.number, flight);
                 Ok(())
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, outcome, .. } => {
                 let (producer, flight) = (self.producers.of(producer), self.flights.remove(request.number));
                 producer.changes += 1;
                 producer.changed_at = scene.clock;
@@ -143,12 +144,9 @@ impl Producer {
                 lane.runs.push(Run { sent_at: flight.sent_at, stored: 0, throttled: 0 });
             }
             let Some(run) = lane.runs.last_mut() else { continue };
-            match outcome {
-                RecordOutcome::Stored { .. } => run.stored += 1,
-                RecordOutcome::Failed(error) if error.code().class() == ErrorClass::Throttled => {
-                    run.throttled += 1;
-                }
-                _ => {}
+            match entry_failure(outcome) {
+                None => run.stored += 1,
+                Some(meaning) => run.throttled += u64::from(meaning.cause == Failure::Throttled),
             }
         }
     }

@@ -3,13 +3,14 @@
 //! A single wait is drawn evenly from zero to a ceiling that doubles from 50 ms to 1 s, so it says nothing. Eight in a
 //! row add up to less than 100 ms in one of a thousand million cases.
 
-use kinesis_batcher_core::{ErrorClass, RecordOutcome, RequestError, Response, Timestamp};
-
-use kinesis_model::entry_meaning;
+use kinesis_batcher_core::{RequestError, Response, Timestamp};
+use kinesis_model::{Cause as Failure, Meaning};
 
 use super::lanes::Lanes;
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, is_of_account};
+use super::{
+    Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure, is_of_account,
+};
 use crate::window::Window;
 
 /// Adds up waits after failures, of requests as a whole and of each shard.
@@ -65,9 +66,9 @@ impl Checker for WaitsGrow {
                 let in_flight_max = batcher.config().in_flight_requests_max() as u64;
                 return self.producers.of(producer).requested(scene, request, in_flight_max);
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, outcome, meaning } => {
                 let sent_at = self.sent_at.remove(request.number).unwrap_or(scene.clock);
-                self.producers.of(producer).answered(scene, sent_at, request, outcome);
+                self.producers.of(producer).answered(scene, sent_at, request, outcome, meaning);
             }
             Observation::Settled { producer, cause: Cause::Response, batcher, .. } => {
                 let (max, answers) =
@@ -135,11 +136,12 @@ impl Producer {
         sent_at: Timestamp,
         request: RequestView<'_>,
         outcome: &Result<Response, RequestError>,
+        meaning: Option<Meaning>,
     ) {
         self.in_flight -= 1;
         self.answers += 1;
-        match outcome {
-            Ok(response) if response.outcomes.len() == request.request.len() => {
+        match (outcome, meaning) {
+            (Ok(response), None) => {
                 if is_of_account(response) {
                     self.requests.fails(scene.clock, sent_at);
                     self.answers = 0;
@@ -148,7 +150,7 @@ impl Producer {
                 }
                 self.each_answered(scene, sent_at, request, response);
             }
-            Err(error) if matches!(error.class(), ErrorClass::Rejected | ErrorClass::TooLarge) => {
+            (_, Some(meaning)) if meaning.is_about_records() => {
                 self.requests = Streak::default();
             }
             _ => {
@@ -175,12 +177,11 @@ impl Producer {
                 verdicts.push((place, false, false));
             }
             let Some((_, stored, failed)) = verdicts.last_mut() else { continue };
-            match outcome {
-                RecordOutcome::Stored { .. } => *stored = true,
-                RecordOutcome::Failed(error) if error.code().class() == ErrorClass::Rejected => {}
-                RecordOutcome::Failed(error)
-                    if self.fails_fast && entry_meaning(error.code().as_str()).is_about_the_account() => {}
-                _ => *failed = true,
+            match entry_failure(outcome) {
+                None => *stored = true,
+                Some(meaning) if meaning.cause == Failure::Rejected => {}
+                Some(meaning) if self.fails_fast && meaning.is_about_the_account() => {}
+                Some(_) => *failed = true,
             }
         }
         for (place, stored, failed) in verdicts {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kinesis_aggregation::{Decoded, decode};
 use kinesis_batcher_core::{HashKey, Request, RequestError, Response, Timestamp};
+use kinesis_model::Meaning;
 
 use crate::check::Records;
 use crate::ledger::Ledger;
@@ -19,6 +20,8 @@ pub(super) struct Flight {
     pub(super) sent_at: Timestamp,
     /// With what it comes back.
     pub(super) outcome: Option<Result<Response, RequestError>>,
+    /// What the table of errors says of the outcome, if no reply has an outcome for each record.
+    pub(super) meaning: Option<Meaning>,
 }
 
 /// The place of a flight.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{
     Event, HashKey, RecordOutcome, Request, RequestError, Response, ServiceError, Timestamp,
 };
+use kinesis_model::{Meaning, NO_ANSWER, NOT_SENT, meaning};
 
 use super::Simulation;
 use super::agenda::Item;
@@ -16,7 +17,7 @@ use super::world::World;
 use crate::caller::Calls;
 use crate::check::{Breach, Cause, Invariant, Kind, Observation, RequestView};
 use crate::faults::Conditions;
-use crate::service::{EntryReply, PutEntry, PutReply, Refusal, sequence_number, shard_id, time};
+use crate::service::{EntryReply, PutEntry, PutReply, sequence_number, shard_id, time};
 
 impl Producer {
     /// A request leaves.
@@ -53,8 +54,15 @@ impl Producer {
             };
             world.show(self.clock.latest(), &requested);
         }
-        let flight =
-            Flight { producer: self.number, number, request, members, sent_at: world.now, outcome: None };
+        let flight = Flight {
+            producer: self.number,
+            number,
+            request,
+            members,
+            sent_at: world.now,
+            outcome: None,
+            meaning: None,
+        };
         if let Departure::Arrives { again_after: Some(after), .. } = departure {
             let copy = RequestCopy::of(&flight, true);
             world.agenda.add(world.now.after(after), Item::ArriveCopy(Box::new(copy)));
@@ -75,7 +83,7 @@ impl Producer {
 
     /// A request comes back.
     fn answer(&mut self, world: &mut World, flight: Flight) {
-        let Flight { number, request, members, sent_at, outcome, .. } = flight;
+        let Flight { number, request, members, sent_at, outcome, meaning, .. } = flight;
         let outcome = outcome.expect("an answer is put on the agenda together with its outcome");
         let at = match self.caller.calls {
             Calls::Single => self.clock.read(world.now),
@@ -96,6 +104,7 @@ impl Producer {
                     bytes: members.bytes(),
                 },
                 outcome: &outcome,
+                meaning,
             };
             world.show(self.clock.latest(), &answered);
         }
@@ -191,11 +200,20 @@ impl Simulation {
         match way {
             Return::Lost { after, how } => world.fail_after(id, after, how),
             Return::Comes { after } => {
-                let outcome = match reply.answer() {
-                    Ok(replies) => Ok(world.response(&conditions, replies)),
-                    Err(refusal) => Err(refused(refusal)),
+                let entries = world.flights.flight_mut(id).request.len();
+                let (outcome, meaning) = match reply.answer() {
+                    Ok(replies) => {
+                        let response = world.response(&conditions, replies);
+                        let is_whole = response.outcomes.len() == entries;
+                        (Ok(response), (!is_whole).then_some(NO_ANSWER))
+                    }
+                    Err(refusal) => {
+                        let (status, code) = refusal.status_and_code();
+                        let error = RequestError::refused(status, ServiceError::from_code(code));
+                        (Err(error), Some(meaning(status, code)))
+                    }
                 };
-                world.answer_after(id, after, outcome);
+                world.answer_after(id, after, outcome, meaning);
             }
         }
     }
@@ -223,6 +241,7 @@ impl Simulation {
         let flight = self.world.flights.flight_mut(id);
         let copy = RequestCopy::of(flight, false);
         flight.outcome = Some(Err(RequestError::outcome_unknown("timed out")));
+        flight.meaning = Some(NO_ANSWER);
         self.world.meter.totals.requests_failed += 1;
         self.world.agenda.add(arrives_at.max(self.world.now), Item::ArriveCopy(Box::new(copy)));
         self.answer(id);
@@ -313,24 +332,28 @@ impl World {
 
     fn fail_after(&mut self, id: FlightId, after: Duration, how: Failing) {
         self.meter.totals.requests_failed += 1;
-        let error = match how {
-            Failing::NotSent => RequestError::not_sent("connection refused"),
-            Failing::Reset => RequestError::outcome_unknown("connection reset"),
-            Failing::TimedOut => RequestError::outcome_unknown("timed out"),
-            Failing::ServerError => RequestError::refused(503, ServiceError::from_code("")),
+        let (error, meaning) = match how {
+            Failing::NotSent => (RequestError::not_sent("connection refused"), NOT_SENT),
+            Failing::Reset => (RequestError::outcome_unknown("connection reset"), NO_ANSWER),
+            Failing::TimedOut => (RequestError::outcome_unknown("timed out"), NO_ANSWER),
+            Failing::ServerError => {
+                (RequestError::refused(503, ServiceError::from_code("")), meaning(503, ""))
+            }
         };
-        self.answer_after(id, after, Err(error));
+        self.answer_after(id, after, Err(error), Some(meaning));
     }
 
-    fn answer_after(&mut self, id: FlightId, after: Duration, outcome: Result<Response, RequestError>) {
-        self.flights.flight_mut(id).outcome = Some(outcome);
+    fn answer_after(
+        &mut self,
+        id: FlightId,
+        after: Duration,
+        outcome: Result<Response, RequestError>,
+        meaning: Option<Meaning>,
+    ) {
+        let flight = self.flights.flight_mut(id);
+        (flight.outcome, flight.meaning) = (Some(outcome), meaning);
         self.agenda.add(self.now.after(after), Item::Answer(id));
     }
-}
-
-fn refused(refusal: Refusal) -> RequestError {
-    let (status, code) = refusal.status_and_code();
-    RequestError::refused(status, ServiceError::from_code(code))
 }
 
 /// A shard that no stream has.
