@@ -239,7 +239,8 @@ impl Arguments {
     }
 }
 
-const CRATES: [&str; 3] = ["kinesis-aggregation", "kinesis-batcher-core", "kinesis-batcher-sim"];
+const CRATES: [&str; 4] =
+    ["kinesis-aggregation", "kinesis-batcher-core", "kinesis-batcher-sim", "kinesis-model"];
 const TEST_SECTIONS: [&str; 4] = ["[dev-dependencies]", "[[bench]]", "[[test]]", "[[example]]"];
 const JUDGE_MANIFEST: &str = "[package]\nname = \"judge\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
                               [dependencies]\nkinesis-batcher-core = { path = \"../kinesis-batcher-core\" }\n\
