@@ -121,8 +121,8 @@ impl Producer {
         world.ledger.accept(number, clock, world.now, self.accepted);
         self.accepted += 1;
         world.meter.totals.records_accepted += 1;
-        if let Some(reader) = &mut world.reader {
-            reader.accepted(number);
+        if let (Some(reader), Some(facts)) = (&mut world.reader, world.ledger.record(number)) {
+            reader.accepted(number, facts);
         }
         self.log_push(world, number, None);
         world.show(clock, &Observation::Accepted { producer: self.number, record: number });

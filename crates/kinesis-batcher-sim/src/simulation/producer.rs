@@ -305,7 +305,7 @@ impl Producer {
                 world.meter.totals.records_possibly_duplicated += u64::from(receipt.possible_duplicate);
                 if let Some(facts) = world.ledger.end(*tag) {
                     if let Some(reader) = &mut world.reader {
-                        reader.delivered(*tag, &facts);
+                        reader.delivered(*tag);
                     }
                     let accepted_at = facts.accepted.map_or(world.now, |accepted| accepted.now);
                     let sampled = world.options.interval.is_some();

@@ -7,7 +7,7 @@ use kinesis_batcher_core::{HashKey, Timestamp};
 use kinesis_model::ShardId;
 
 use crate::check::{Breach, Records};
-use crate::ledger::{Ledger, RecordFacts};
+use crate::ledger::RecordFacts;
 use crate::service::{EntryReply, Kinesis};
 use crate::window::Window;
 use kinesis_model::Rng;
@@ -24,7 +24,7 @@ pub(super) struct Reader {
     logs: BTreeMap<ShardId, Vec<u64>>,
     first_copies: Window<FirstCopy>,
     /// Records that were delivered since the last read.
-    delivered: VecDeque<Delivered>,
+    delivered: VecDeque<u64>,
     /// Copies that were read.
     position: u64,
     keeps_order: bool,
@@ -37,19 +37,14 @@ pub(super) struct Reader {
 }
 
 /// The first copy of a record that is read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct FirstCopy {
+    producer: u32,
+    hash_key: HashKey,
     /// Counts copies in the order in which they are read; `None` until then.
     position: Option<u64>,
     /// A copy is in a shard that does not own its hash key (S-24): no consumer knows the order of two such shards.
     is_elsewhere: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Delivered {
-    number: u64,
-    producer: u32,
-    hash_key: HashKey,
 }
 
 impl Reader {
@@ -72,18 +67,14 @@ impl Reader {
 
     /// A producer accepted a record.
     #[inline]
-    pub(super) fn accepted(&mut self, number: u64) {
-        self.first_copies.insert(number, FirstCopy::default());
+    pub(super) fn accepted(&mut self, number: u64, facts: &RecordFacts) {
+        let (producer, hash_key) = (facts.producer, facts.hash_key);
+        let first = FirstCopy { producer, hash_key, position: None, is_elsewhere: false };
+        self.first_copies.insert(number, first);
     }
 
     /// The service stored some of these entries.
-    pub(super) fn stored(
-        &mut self,
-        service: &Kinesis,
-        ledger: &Ledger,
-        records: Records<'_>,
-        replies: &[EntryReply],
-    ) {
+    pub(super) fn stored(&mut self, service: &Kinesis, records: Records<'_>, replies: &[EntryReply]) {
         for (index, reply) in replies.iter().enumerate() {
             let Some((shard_id, _)) = reply.stored() else { continue };
             let numbers = records.of_entry(index);
@@ -91,8 +82,8 @@ impl Reader {
                 && let Some(shard) = service.shard(shard_id)
             {
                 let is_outside =
-                    |facts: &RecordFacts| !(shard.first..=shard.last).contains(&facts.hash_key.value());
-                if numbers.iter().filter_map(|&number| ledger.record(number)).any(is_outside) {
+                    |first: &FirstCopy| !(shard.first..=shard.last).contains(&first.hash_key.value());
+                if numbers.iter().filter_map(|&number| self.first_copies.get(number)).any(is_outside) {
                     if numbers.len() > 1 {
                         continue;
                     }
@@ -112,9 +103,8 @@ impl Reader {
 
     /// A record was delivered.
     #[inline]
-    pub(super) fn delivered(&mut self, number: u64, facts: &RecordFacts) {
-        let (producer, hash_key) = (facts.producer, facts.hash_key);
-        self.delivered.push_back(Delivered { number, producer, hash_key });
+    pub(super) fn delivered(&mut self, number: u64) {
+        self.delivered.push_back(number);
     }
 
     /// A record failed, or was lost in a crash: nothing is promised of it.
@@ -136,9 +126,10 @@ impl Reader {
                 }
             }
         }
-        while let Some(Delivered { number, producer, hash_key }) = self.delivered.pop_front() {
+        while let Some(number) = self.delivered.pop_front() {
             // One that was delivered twice is for I1 to find.
             let Some(first) = self.first_copies.remove(number) else { continue };
+            let FirstCopy { producer, hash_key, .. } = first;
             let Some(position) = first.position else {
                 let what = "it was delivered, and consumers drop every aggregate that it is in";
                 return Err((producer, Breach::of_record(number, what)));
@@ -178,7 +169,6 @@ mod tests {
 
     struct Stage {
         reader: Reader,
-        ledger: Ledger,
         service: Kinesis,
     }
 
@@ -188,14 +178,12 @@ mod tests {
             options.shards = 2;
             Self {
                 reader: Reader::new(keeps_order, Rng::new(1)),
-                ledger: Ledger::default(),
                 service: Kinesis::new(options, 1, time(Timestamp::ZERO)),
             }
         }
 
         fn accept(&mut self, number: u64, hash_key: HashKey) {
-            self.ledger.offer(number, RecordFacts::new(0, 0, 10, hash_key));
-            self.reader.accepted(number);
+            self.reader.accepted(number, &RecordFacts::new(0, 0, 10, hash_key));
         }
 
         /// Stores an entry of these records in the lower shard.
@@ -204,12 +192,11 @@ mod tests {
                 PutEntry { data: b"data", partition_key: Some("k"), explicit_hash_key: Some(LOWER.value()) };
             let reply = self.service.put_records(time(Timestamp::ZERO), &[entry]);
             let records = Records { numbers, ends: &[numbers.len() as u32] };
-            self.reader.stored(&self.service, &self.ledger, records, &reply.entries);
+            self.reader.stored(&self.service, records, &reply.entries);
         }
 
         fn deliver(&mut self, number: u64) -> Result<(), (u32, Breach)> {
-            let facts = *self.ledger.record(number).expect("it was accepted");
-            self.reader.delivered(number, &facts);
+            self.reader.delivered(number);
             self.reader.read(Timestamp::ZERO)
         }
     }

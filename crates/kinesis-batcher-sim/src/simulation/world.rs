@@ -155,7 +155,7 @@ impl World {
             self.read();
         }
         if let Some(reader) = &mut self.reader {
-            reader.stored(service, &self.ledger, *records, replies);
+            reader.stored(service, *records, replies);
         }
         self.show(clock, stored);
     }
