@@ -23,16 +23,17 @@ pub(crate) fn timestamp(at: Time) -> Timestamp {
 
 /// The name of a shard, as a transport reads it out of a reply.
 pub(crate) fn shard_id(id: kinesis_model::ShardId) -> ShardId {
-    let digits = decimal::<12>(u64::from(id.number()));
+    let mut digits = [b'0'; 12];
+    write_decimal(u64::from(id.number()), &mut digits);
     ShardId::from_digits(&digits).expect("they are digits")
 }
 
 /// A sequence number, as a transport reads it out of a reply.
 pub(crate) fn sequence_number(number: kinesis_model::SequenceNumber) -> SequenceNumber {
-    let digits = decimal::<20>(number.value());
-    let zeros = digits.iter().take(19).take_while(|&&digit| digit == b'0').count();
-    let text = std::str::from_utf8(&digits[zeros..]).expect("decimal digits are UTF-8");
-    SequenceNumber::new(text)
+    let mut digits = [b'0'; 56];
+    (digits[0], digits[1]) = (b'4', b'9');
+    write_decimal(number.value(), &mut digits);
+    SequenceNumber::from_digits(&digits).expect("they are digits, and the first is no zero")
 }
 
 /// What a producer learns that asks for the shards.
@@ -53,14 +54,15 @@ pub(crate) fn shard_map(service: &Kinesis) -> ShardMap {
     map.with_record_bytes_max(options.record_bytes_max)
 }
 
-/// The last `DIGITS` decimal digits, without an allocation.
-fn decimal<const DIGITS: usize>(mut value: u64) -> [u8; DIGITS] {
-    let mut digits = [b'0'; DIGITS];
-    for digit in digits.iter_mut().rev() {
+/// Writes decimal digits at the end of zeros, without an allocation.
+fn write_decimal(mut value: u64, zeros: &mut [u8]) {
+    for digit in zeros.iter_mut().rev() {
+        if value == 0 {
+            break;
+        }
         *digit = b'0' + (value % 10) as u8;
         value /= 10;
     }
-    digits
 }
 
 #[cfg(test)]

@@ -238,13 +238,17 @@ impl ShardMeter {
         let above = bytes as u64 - ordinary;
         self.records.advance(self.now);
         self.bytes.advance(self.now);
-        self.tank.advance(self.now);
+        if above > 0 {
+            self.tank.advance(self.now);
+        }
         let has_room =
             self.records.has(1) && self.bytes.has(ordinary) && (above == 0 || self.tank.has(above));
         if has_room {
             self.records.take(self.now, 1);
             self.bytes.take(self.now, ordinary);
-            self.tank.take(above);
+            if above > 0 {
+                self.tank.take(above);
+            }
         } else if self.limits.accounting.counts_refused {
             self.records.refuse(self.now, 1);
             self.bytes.refuse(self.now, ordinary);
@@ -258,6 +262,7 @@ impl ShardMeter {
             (records_per_second, bytes_per_second);
         self.records.set_limit(self.limits.accounting.law, records_per_second.max(1));
         self.bytes.set_limit(self.limits.accounting.law, bytes_per_second.max(1));
+        self.tank.advance(self.now);
         self.tank.set_rate(bytes_per_second.max(1));
     }
 

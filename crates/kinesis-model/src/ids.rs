@@ -58,7 +58,7 @@ impl std::error::Error for NoSuchShard {}
 
 /// The number of a stored record: higher than that of any record stored in its shard before (S-20).
 ///
-/// The service's have 56 digits as a rule; this model's have up to 20.
+/// It has 56 digits, as the service's have as a rule.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceNumber(u64);
 
@@ -78,7 +78,7 @@ impl SequenceNumber {
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        write!(f, "49{:054}", self.0)
     }
 }
 
@@ -91,6 +91,13 @@ impl fmt::Debug for SequenceNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // S-20
+    #[test]
+    fn sequence_numbers_have_56_digits_and_their_texts_order_as_they_do() {
+        let texts = [0, 9, 10, u64::MAX].map(|value| SequenceNumber::new(value).to_string());
+        assert!(texts.is_sorted() && texts.iter().all(|text| text.len() == 56), "{texts:?}");
+    }
 
     #[test]
     fn a_shard_is_found_by_the_name_that_it_shows() {

@@ -37,3 +37,7 @@ pub use refusal::{Malformed, Refusal};
 pub use rng::Rng;
 pub use shards::ReshardError;
 pub use time::Time;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

