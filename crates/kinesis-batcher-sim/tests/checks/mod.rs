@@ -85,8 +85,16 @@ fn config(told: &mut Told<'_>) -> Config {
 fn service(told: &mut Told<'_>) -> ServiceOptions {
     let mut service = ServiceOptions::default();
     service.shards = told.one_of(&[4, 1, 2, 3, 8]);
-    let burst = Duration::from_millis(told.one_of(&[1_000, 1, 100, 2_000]));
-    service.accounting = Accounting::of(Law::Token { burst });
+    let token = |millis| Accounting::of(Law::Token { burst: Duration::from_millis(millis) });
+    service.accounting = told.one_of(&[
+        token(1_000),
+        token(1),
+        token(100),
+        token(2_000),
+        Accounting::CLOCK,
+        Accounting::FIRST,
+        Accounting::SLIDING,
+    ]);
     service.records_per_second_per_shard = told.one_of(&[1_000, 5, 30, 200]);
     // With less, what was pushed in seconds takes most of an hour, and the run as long as a fuzzer waits for one.
     service.bytes_per_second_per_shard = told.one_of(&[1 << 20, 8 << 10, 50_000]);
