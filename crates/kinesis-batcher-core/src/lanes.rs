@@ -142,6 +142,12 @@ impl<T> Lanes<T> {
         self.place(pool, now, index, turn);
     }
 
+    /// Whether an aggregate whose oldest record was accepted then takes no more: it has lingered, and for long enough that
+    /// records which come faster than they can go share one, however short the linger.
+    pub(crate) fn is_past(&self, now: Timestamp, accepted_at: Timestamp, sequence: u64) -> bool {
+        accepted_at.after(self.linger.max(AGGREGATE_SPAN_MIN)) <= now || sequence < self.flushed_before
+    }
+
     /// Whether an aggregate with this oldest record goes along with a request that goes anyway.
     ///
     /// Aggregates of different shards begin at different moments. If each went alone when it has lingered, each would
@@ -344,3 +350,6 @@ pub(crate) enum Turn {
 
 const STRAY_LANE: &str =
     "records are only routed to lanes of the present map, and a filling one was detached";
+
+/// Much less than any time to live that makes sense, so that members of an aggregate expire at about the same time.
+const AGGREGATE_SPAN_MIN: Duration = Duration::from_millis(100);

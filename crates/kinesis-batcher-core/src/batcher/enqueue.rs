@@ -104,7 +104,7 @@ impl<T> Batcher<T> {
         // Not where the lane is the unit of order: it sends one aggregate at a time, and small ones would pile up.
         if self.order.unit != Unit::Lane
             && oldest
-                .is_some_and(|(accepted_at, sequence)| self.lanes.is_due(self.now, accepted_at, sequence))
+                .is_some_and(|(accepted_at, sequence)| self.lanes.is_past(self.now, accepted_at, sequence))
         {
             self.close_aggregate(lane);
         }

@@ -33,11 +33,19 @@ impl Checker for RequestLimits {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Requested, Kind::Answered]
+        &[Kind::Began, Kind::Requested, Kind::Answered]
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
+            Observation::Began { batcher, .. } => {
+                let config = batcher.config();
+                let (records, bytes) = (config.request_records_max(), config.request_bytes_max());
+                if records > REQUEST_RECORDS_MAX || bytes > REQUEST_BYTES_MAX {
+                    return Err(Breach::new(format!("requests may have {records} records of {bytes} B")));
+                }
+                Ok(())
+            }
             Observation::Requested { producer, request, batcher } => {
                 let state = self.producers.of(producer);
                 state.in_flight += 1;

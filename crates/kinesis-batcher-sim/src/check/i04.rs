@@ -1,9 +1,11 @@
 //! I4: what is buffered is what was accepted and has not ended, never above the bounds; whoever was refused is told.
 
-use kinesis_batcher_core::{Batcher, Event, PushErrorReason};
+use std::collections::BTreeMap;
+
+use kinesis_batcher_core::{Batcher, Event, HashKey, PushErrorReason, ShardMap};
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Checker, Invariant, Kind, Observation, Scene, is_stored_as_predicted};
 
 /// Adds up what each producer holds.
 #[derive(Debug, Default)]
@@ -26,6 +28,17 @@ struct Producer {
     released: bool,
     /// A record that was refused though so many more would have fit.
     turned_away: Option<(u64, u64)>,
+    /// While the producer has its first map, and nothing failed: records and bytes that each shard holds.
+    shares: Option<Shares>,
+}
+
+/// The part of the buffer that each shard has.
+#[derive(Debug)]
+struct Shares {
+    map: ShardMap,
+    held: BTreeMap<usize, (u64, u64)>,
+    /// Bytes of all shards. They are free with the answer; records count until their events are taken.
+    bytes: u64,
 }
 
 impl Checker for BufferBound {
@@ -34,7 +47,15 @@ impl Checker for BufferBound {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Accepted, Kind::Refused, Kind::Event, Kind::Settled]
+        &[
+            Kind::Began,
+            Kind::Accepted,
+            Kind::Refused,
+            Kind::Answered,
+            Kind::MapGiven,
+            Kind::Event,
+            Kind::Settled,
+        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -44,12 +65,45 @@ impl Checker for BufferBound {
                 let producer = self.producers.of(producer);
                 producer.bytes_max = batcher.config().buffer_bytes_max() as u64;
                 producer.records_max = batcher.config().buffer_records_max() as u64;
+                let map = batcher.shard_map();
+                // Records that expired count until their events are taken, and are of no shard.
+                let can_expire = batcher.config().time_to_live().is_some();
+                producer.shares = (map.shards().len() > 1 && !can_expire).then(|| Shares {
+                    map: map.clone(),
+                    held: BTreeMap::new(),
+                    bytes: 0,
+                });
                 Ok(())
             }
             Observation::Accepted { producer, record } => {
                 let producer = self.producers.of(producer);
+                let (bytes, bytes_max) = (bytes_of(record), producer.bytes_max);
+                let records_free = producer.records_max.saturating_sub(producer.records);
                 producer.records += 1;
-                producer.bytes += bytes_of(record);
+                producer.bytes += bytes;
+                let key = scene.ledger.record(record).map(|facts| facts.hash_key);
+                let Some((shares, key)) = producer.shares.as_mut().zip(key) else { return Ok(()) };
+                shares.take(record, key, bytes, (records_free, bytes_max))
+            }
+            Observation::Answered { producer, request, outcome } => {
+                let producer = self.producers.of(producer);
+                // Suspects, and aggregates that were stored elsewhere, are of no shard for a while.
+                producer.shares = producer
+                    .shares
+                    .take()
+                    .filter(|shares| is_stored_as_predicted(&shares.map, scene, request, outcome));
+                if let Some(shares) = &mut producer.shares {
+                    for facts in
+                        request.records.all().iter().filter_map(|&number| scene.ledger.record(number))
+                    {
+                        shares.give_back(facts.hash_key, u64::from(facts.bytes));
+                    }
+                }
+                Ok(())
+            }
+            Observation::MapGiven { producer, map } => {
+                let producer = self.producers.of(producer);
+                producer.shares = producer.shares.take().filter(|shares| shares.map == *map);
                 Ok(())
             }
             Observation::Refused { producer, record, reason } => {
@@ -78,6 +132,39 @@ impl Checker for BufferBound {
             Observation::Settled { producer, batcher, .. } => self.producers.of(producer).settle(batcher),
             _ => Ok(()),
         }
+    }
+}
+
+impl Shares {
+    /// A shard that holds something may hold as much as is free besides, and no more.
+    fn take(
+        &mut self,
+        record: u64,
+        key: HashKey,
+        bytes: u64,
+        (records_free, bytes_max): (u64, u64),
+    ) -> Result<(), Breach> {
+        let bytes_free = bytes_max.saturating_sub(self.bytes);
+        self.bytes += bytes;
+        let (records, held) = self.held.entry(self.map.index_of(key)).or_default();
+        let is_alone = *records == 0;
+        *records += 1;
+        *held += bytes;
+        if !is_alone && (*records > records_free || *held > bytes_free) {
+            let what = format!(
+                "its shard holds {records} records of {held} B, and {records_free} of {bytes_free} B were free"
+            );
+            return Err(Breach::of_record(record, what));
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, key: HashKey, bytes: u64) {
+        if let Some((records, held)) = self.held.get_mut(&self.map.index_of(key)) {
+            *records = records.saturating_sub(1);
+            *held = held.saturating_sub(bytes);
+        }
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

@@ -1,15 +1,19 @@
 //! I12: accepted = delivered + failed + held, always, and every other figure adds up too.
 
-use kinesis_batcher_core::{Batcher, Event, FailureReason, Stats};
+use kinesis_batcher_core::{Batcher, Event, FailureReason, Stats, Timestamp};
 use kinesis_model::Cause as Failure;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene, entry_failure};
+use super::{Breach, Checker, Invariant, Kind, Observation, Scene, entry_failure, tag_of};
+use crate::window::Window;
 
 /// Counts along.
 #[derive(Debug, Default)]
 pub(super) struct FiguresAddUp {
     producers: PerProducer<Counts>,
+    sent_at: Window<Timestamp>,
+    /// By record.
+    last_sent_at: Window<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +41,17 @@ struct Counts {
     entries_throttled: u64,
     records_rejected: u64,
     records_permanent: u64,
+    bytes_accepted: u64,
+    bytes_delivered: u64,
+    kinesis_records: u64,
+    /// The delays of delivered records until their last request, and until the producer took their events.
+    push_delay: (u128, u128),
+    /// The producer's clock was set back or is coarse, so that an answer can seem earlier than its request.
+    is_clock_off: bool,
+    /// Sums, as of the histograms of the same names.
+    request_duration: u128,
+    request_entries: u128,
+    request_bytes: u128,
     settled: u64,
 }
 
@@ -49,18 +64,31 @@ impl Checker for FiguresAddUp {
         &[Kind::Accepted, Kind::Refused, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
     }
 
-    fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+    fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         let Some(producer) = observation.producer() else { return Ok(()) };
         let counts = self.producers.of(producer);
         match *observation {
-            Observation::Accepted { .. } => counts.accepted += 1,
+            Observation::Accepted { record, .. } => {
+                counts.accepted += 1;
+                counts.bytes_accepted +=
+                    scene.ledger.record(record).map_or(0, |facts| u64::from(facts.bytes));
+            }
             Observation::Refused { reason, .. } => counts.refused += u64::from(reason.is_full()),
             Observation::Requested { request, .. } => {
                 counts.requests += 1;
                 counts.requests_in_flight += 1;
                 counts.records_in_flight += request.records.all().len() as u64;
+                counts.request_entries += request.request.len() as u128;
+                counts.request_bytes += request.sent().map(|sent| sent.bytes() as u128).sum::<u128>();
+                self.sent_at.insert(request.number, scene.clock);
             }
             Observation::Answered { request, outcome, meaning, .. } => {
+                let sent_at = self.sent_at.remove(request.number).unwrap_or(scene.clock);
+                counts.is_clock_off |= scene.clock != scene.now;
+                counts.request_duration += scene.clock.since(sent_at).as_nanos();
+                for &number in request.records.all() {
+                    self.last_sent_at.insert(number, sent_at);
+                }
                 counts.requests_in_flight -= 1;
                 counts.records_in_flight -= request.records.all().len() as u64;
                 *counts.requests_that(meaning.map(|meaning| meaning.cause)) += 1;
@@ -70,7 +98,10 @@ impl Checker for FiguresAddUp {
                         causes.filter(|meaning| meaning.cause == Failure::Throttled).count() as u64;
                 }
             }
-            Observation::Event { event, .. } => counts.event(event),
+            Observation::Event { event, .. } => {
+                let sent_at = tag_of(event).and_then(|tag| self.last_sent_at.remove(tag));
+                counts.event(scene, event, sent_at);
+            }
             Observation::Settled { batcher, .. } => return counts.compare(batcher),
             _ => {}
         }
@@ -92,10 +123,18 @@ impl Counts {
         }
     }
 
-    fn event(&mut self, event: &Event<u64>) {
+    fn event(&mut self, scene: &Scene<'_>, event: &Event<u64>, sent_at: Option<Timestamp>) {
         match event {
-            Event::Delivered { receipt, .. } => {
+            Event::Delivered { tag, receipt } => {
                 self.delivered += 1;
+                self.kinesis_records += u64::from(receipt.sub_sequence_number.is_none_or(|place| place == 0));
+                if let Some(facts) = scene.ledger.record(*tag) {
+                    self.bytes_delivered += u64::from(facts.bytes);
+                    let accepted_at = facts.accepted.map_or(scene.clock, |accepted| accepted.at);
+                    let sent_at = sent_at.unwrap_or(accepted_at);
+                    self.push_delay.0 += sent_at.since(accepted_at).as_nanos();
+                    self.push_delay.1 += scene.clock.since(accepted_at).as_nanos();
+                }
                 self.recovered += u64::from(receipt.attempts > 1);
                 self.possibly_duplicated += u64::from(receipt.possible_duplicate);
             }
@@ -143,6 +182,9 @@ impl Counts {
             ("records_throttled", stats.records_throttled, self.entries_throttled),
             ("records_rejected", stats.records_rejected, self.records_rejected),
             ("records_permanent", stats.records_permanent, self.records_permanent),
+            ("bytes_accepted", stats.bytes_accepted, self.bytes_accepted),
+            ("bytes_delivered", stats.bytes_delivered, self.bytes_delivered),
+            ("kinesis_records_delivered", stats.kinesis_records_delivered, self.kinesis_records),
             ("the reasons of failures", reasons(&stats), self.failed),
             ("the outcomes of requests", outcomes(&stats), self.requests),
         ];
@@ -150,7 +192,40 @@ impl Counts {
             return Err(Breach::new(format!("{name}: {told} are told and {counted} were counted")));
         }
         self.settled += 1;
+        if self.settled.is_multiple_of(HISTOGRAMS_EVERY) || batcher.is_drained() {
+            self.compare_histograms(batcher)?;
+        }
         if self.settled.is_multiple_of(SHARDS_EVERY) { self.compare_shards(batcher, held) } else { Ok(()) }
+    }
+
+    fn compare_histograms(&self, batcher: &Batcher<u64>) -> Result<(), Breach> {
+        let told = batcher.histograms();
+        let (least, most) = self.push_delay;
+        let least = if self.is_clock_off { 0 } else { least };
+        let delay = told.push_delay.sum();
+        if !(least..=most).contains(&delay) {
+            return Err(Breach::new(format!(
+                "the sum of push_delay is {delay}; it is between {least} and {most}"
+            )));
+        }
+        let figures = [
+            ("the number of push_delay", u128::from(told.push_delay.count()), u128::from(self.delivered)),
+            ("the sum of request_duration", told.request_duration.sum(), self.request_duration),
+            ("the sum of request_entries", told.request_entries.sum(), self.request_entries),
+            ("the sum of request_bytes", told.request_bytes.sum(), self.request_bytes),
+            ("the sum of user_records", told.user_records.sum(), u128::from(self.delivered)),
+            (
+                "the number of user_records",
+                u128::from(told.user_records.count()),
+                u128::from(self.kinesis_records),
+            ),
+        ];
+        match figures.into_iter().find(|(_, told, counted)| told != counted) {
+            Some((name, told, counted)) => {
+                Err(Breach::new(format!("{name}: {told} is told and {counted} was counted")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Suspects and what waits for a map belong to no shard, so that shards hold no more than all.
@@ -188,5 +263,7 @@ fn outcomes(stats: &Stats) -> u64 {
         + stats.requests_in_flight
 }
 
+/// Histograms are copied to be looked at.
+const HISTOGRAMS_EVERY: u64 = 64;
 /// Looking at each shard after each call would cost more than all the rest.
 const SHARDS_EVERY: u64 = 1_000;

@@ -21,16 +21,18 @@ mod i13;
 mod lanes;
 mod liveness;
 mod observation;
+mod patience;
 mod per_producer;
 mod placement;
 mod rates;
 mod restraint;
+mod timely;
 mod turns;
 
 use std::fmt;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Event, RecordOutcome, Response, Timestamp};
+use kinesis_batcher_core::{Event, RecordOutcome, RequestError, Response, ShardMap, Timestamp};
 use kinesis_model::{Meaning, NO_ANSWER, entry_meaning};
 
 use crate::caller::Polling;
@@ -336,7 +338,9 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(honesty::ReceiptsAreTrue::default()),
         Box::new(placement::AggregatesOfOneShard),
         Box::new(batching::NothingGoesEarly::default()),
+        Box::new(timely::NothingGoesLate::default()),
         Box::new(restraint::WaitsGrow::default()),
+        Box::new(patience::RepetitionsWait::default()),
     ]
 }
 
@@ -346,6 +350,23 @@ fn tag_of(event: &Event<u64>) -> Option<u64> {
         Event::Delivered { tag, .. } | Event::Failed { tag, .. } => Some(*tag),
         _ => None,
     }
+}
+
+/// Whether every record was stored by the shard that the map gives; by any where shards are not known.
+fn is_stored_as_predicted(
+    map: &ShardMap,
+    scene: &Scene<'_>,
+    request: RequestView<'_>,
+    outcome: &Result<Response, RequestError>,
+) -> bool {
+    let Ok(response) = outcome else { return false };
+    response.outcomes.len() == request.request.len()
+        && request.sent().zip(&response.outcomes).all(|(sent, outcome)| {
+            let RecordOutcome::Stored { shard_id, .. } = outcome else { return false };
+            let facts = sent.numbers.first().and_then(|&number| scene.ledger.record(number));
+            let Some(facts) = facts else { return false };
+            map.shards().get(map.index_of(facts.hash_key)).is_none_or(|shard| shard.id == *shard_id)
+        })
 }
 
 /// Whether a response stored nothing, for an error that says nothing about a record: it holds the producer as a refusal
