@@ -85,7 +85,7 @@ impl Checker for BufferBound {
                 let Some((shares, key)) = producer.shares.as_mut().zip(key) else { return Ok(()) };
                 shares.take(record, key, bytes, (records_free, bytes_max))
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, outcome, .. } => {
                 let producer = self.producers.of(producer);
                 // Suspects, and aggregates that were stored elsewhere, are of no shard for a while.
                 producer.shares = producer

@@ -145,19 +145,17 @@ impl Producer {
             |deadline: &Deadline| deadline.reason == DeadlineReason::Backoff && deadline.at > scene.clock;
         let Some(deadline) = deadline.filter(is_wait) else { return Ok(()) };
         self.waits.push(deadline.at.since(scene.clock).as_nanos() as u64);
+        self.waits.drain(..self.waits.len().saturating_sub(WAITS));
         let follows = |pair: &[u64]| pair[1] == pair[0] || pair[1] == 2 * pair[0];
-        let last = self.waits.len().saturating_sub(4);
-        let is_fixed = self.waits.len() >= 4 && self.waits[last..].windows(2).all(follows);
-        if is_fixed {
-            return Err(Breach::new(format!(
-                "the waits after failures are not drawn: {:?} ns",
-                &self.waits[last..]
-            )));
+        if self.waits.len() == WAITS && self.waits.windows(2).all(follows) {
+            return Err(Breach::new(format!("the waits after failures are not drawn: {:?} ns", self.waits)));
         }
         Ok(())
     }
 }
 
+/// Waits in a row that are compared.
+const WAITS: usize = 4;
 /// Longer than it takes to list the shards of most streams.
 const MAP_ASKED_EVERY: Duration = Duration::from_secs(1);
 /// Much less than the time a listing takes to show a reshard, and more than what passes between two steps.

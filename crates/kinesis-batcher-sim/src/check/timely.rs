@@ -73,6 +73,7 @@ impl Checker for NothingGoesLate {
                 let facts = scene.ledger.record(record);
                 let producer = self.producers.of(producer);
                 producer.accepted += 1;
+                producer.forget_ended(&self.in_flight);
                 producer.by_age.push_back(record);
                 producer.largest = producer.largest.max(facts.map_or(0, |facts| facts.bytes as usize));
                 // It goes by itself, and ends the aggregate before it.
@@ -81,7 +82,7 @@ impl Checker for NothingGoesLate {
             Observation::Requested { producer, request, batcher } => {
                 return self.requested(scene, producer, request, batcher.config());
             }
-            Observation::Answered { producer, request, outcome } => {
+            Observation::Answered { producer, request, outcome, .. } => {
                 let producer = self.producers.of(producer);
                 producer.requests_in_flight -= 1;
                 // Otherwise all of its records are delivered in this call.
