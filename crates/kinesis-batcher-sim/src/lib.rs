@@ -12,11 +12,17 @@
 //!
 //! # A run
 //!
-//! [`run`] joins producers, network and service, and jumps from one thing that happens to the next.
+//! [`run`] joins producers, their links, the service and a consumer, and jumps from one event to the next. The seed
+//! decides which of several events at the same time comes first.
 //!
 //! 1. For [`Options::duration`], records are offered as [`Workload`] says and [`Faults`] happen: the *safety* phase.
 //! 2. Then all faults are over. Everything must drain within a bound: the *liveness* phase.
 //! 3. A [`Report`] says what happened; [`Report::violations`] is empty when every promise was kept.
+//!
+//! Each producer has a link, a clock and credentials of its own; a [`Fault`] concerns all of them or one. [`Caller`] says
+//! how the programs around the batchers call: as the core's documentation shows it or as the drivers do, promptly, late
+//! or a little at a time. A consumer with the rules of the KCL reads every shard: each record that is delivered is read,
+//! byte for byte as it was pushed, and in the order of its key where that was asked for.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,7 +42,8 @@
 //!
 //! The same seed and options give the same [`Report`], byte for byte, on every machine: integers only, no hash map
 //! whose order could show, and a stream of randomness for each concern. [`Options::of_seed`] lets the seed choose
-//! everything else too, settings and workload included; thousands of such runs are this repository's tests. A run that
+//! everything else too, settings and workload included; thousands of such runs are this repository's tests.
+//! [`Profile::Long`] and [`Profile::Soak`] choose minutes of many producers and ten days of a few records. A run that
 //! fails is repeated with [`Options::trace_lines_max`] to see every step of it.
 //!
 //! # Two clocks

@@ -207,3 +207,50 @@ impl RequestCopy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{KeyText, Keys, Maker, Workload};
+    use kinesis_batcher_core::{Batcher, Config, ShardMap};
+    use kinesis_model::Rng;
+    use std::time::Duration;
+
+    /// Reads a request of records 0 to 9 as a consumer does, with what `change` makes of their ledger.
+    fn read(aggregates: bool, change: impl FnOnce(&mut Ledger)) -> Result<Vec<u64>, &'static str> {
+        let keys = KeySpace::new(Keys::Uniform { keys: 5 }, KeyText::Short);
+        let config = Config::builder().linger(Duration::from_secs(1)).aggregation(aggregates).build();
+        let map = ShardMap::uniform(std::num::NonZeroU32::MIN);
+        let mut batcher = Batcher::new(config.expect("within range"), map, 0, Timestamp::ZERO);
+        let (mut maker, mut ledger) = (Maker::new(&Workload::default(), Rng::new(4)), Ledger::default());
+        for number in 0..10 {
+            let (record, facts) = maker.make(0, number, &keys);
+            ledger.offer(number, facts);
+            batcher.push(Timestamp::ZERO, record, number).expect("there is room");
+        }
+        batcher.flush(Timestamp::ZERO);
+        let request = batcher.poll_request().expect("it was flushed");
+        change(&mut ledger);
+        let mut members = Members::default();
+        members.read(&request, &ledger, &keys).map_err(|(_, why)| why)?;
+        assert_eq!(request.len(), if aggregates { 1 } else { 10 });
+        Ok(members.as_records().all().to_vec())
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_pushed_and_everything_else_is_noticed() {
+        for aggregates in [false, true] {
+            assert_eq!(read(aggregates, |_| ()), Ok((0..10).collect()));
+            let unknown = read(aggregates, |ledger| {
+                ledger.end(3);
+            });
+            assert_eq!(unknown, Err("it holds a record that has ended or never was"));
+            let changed = read(aggregates, |ledger| {
+                let mut facts = ledger.end(3).expect("it was offered");
+                facts.key = (facts.key + 1) % 5;
+                ledger.offer(3, facts);
+            });
+            assert_eq!(changed, Err("a record is not as it was pushed"));
+        }
+    }
+}
