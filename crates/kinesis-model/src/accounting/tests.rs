@@ -159,9 +159,10 @@ proptest! {
             let due = u64::from(limit) * (now / SECOND + 1) + burst.max(1) + last;
             prop_assert!(total <= due, "{accounting}: {total} B by {now} ns, {due} allowed");
         }
-        // Every law admits something again: nothing waits longer than it takes to pay for it.
-        now += (total / u64::from(limit) + 3) * SECOND;
-        prop_assert!(meter.admit(Time::from_nanos(now), 1));
+        // Every law admits such a record again: none waits longer than it takes to pay for it, and for a full bucket.
+        now += (total / u64::from(limit) + 6) * SECOND;
+        prop_assert!(meter.admit(Time::from_nanos(now), 3 * limit as usize + 2), "{accounting}");
+        prop_assert!(!meter.admit(Time::from_nanos(now), limit as usize), "{accounting}: not at once again");
     }
 }
 
