@@ -253,11 +253,8 @@ async fn splits_and_merges_in_the_middle_cost_neither_a_record_nor_a_copy() {
 
 #[tokio::test]
 async fn a_shard_at_its_limit_is_not_run_into() {
-    let limits = ShardLimits {
-        records_per_second: 1_000,
-        bytes_per_second: 1 << 20,
-        accounting: Accounting::FIRST,
-    };
+    let limits =
+        ShardLimits { records_per_second: 1_000, bytes_per_second: 1 << 20, accounting: Accounting::FIRST };
     let options = HostileOptions { shards: 2, shard_limits: Some(limits), ..HostileOptions::default() };
     let kinesis = HostileKinesis::start(options).unwrap();
     let config = kinesis_batcher_tokio::Config::builder().linger(Duration::from_millis(20)).build().unwrap();

@@ -5,7 +5,7 @@
 //!
 //! | name | [`Law`] | a shard admits a record if |
 //! |---|---|---|
-//! | `token 1 s`, `token 0.2 s`, … | [`Token`](Law::Token) | a bucket that refills at the limit, and holds the limit times the burst, has it |
+//! | `token 1 s`, `token 0.2 s`, … | [`Token`](Law::Token) | a bucket that refills at the limit and holds a burst has it |
 //! | `clock` | [`Clock`](Law::Clock) | the current second of the wall clock has room |
 //! | `first` | [`First`](Law::First) | a second has room that began with the first record after the last such second |
 //! | `sliding` | [`Sliding`](Law::Sliding) | the trailing second has room |
@@ -83,8 +83,8 @@ pub enum Law {
 
 /// Other producers on a shard, which do not react to refusals.
 ///
-/// Every millisecond they attempt a share of both limits: for half a period the low one, then the high one. After a pause
-/// in which nothing else was attempted, only their last 2 s are counted.
+/// Every millisecond they attempt a share of both limits: for half a period the low one, then the high one. After a
+/// pause in which nothing else was attempted, only their last 2 s are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Others {
     /// Percent of the limits in the first half of each period.

@@ -5,9 +5,9 @@ use crate::rng::Rng;
 
 /// Faults inside the service, in cases out of a million.
 ///
-/// A fault stores nothing and draws on no limit of a shard, unless a field says otherwise. The causes of one kind exclude
-/// each other, so those of entries should add up to a million at most, and so should those of calls; what is above
-/// never happens.
+/// A fault stores nothing and draws on no limit of a shard, unless a field says otherwise. The causes of one kind
+/// exclude each other, so those of entries should add up to a million at most, and so should those of calls; what is
+/// above never happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServiceFaults {

@@ -136,7 +136,8 @@ impl Kinesis {
     }
 
     /// Splits the largest shards, or merges the smallest neighbours, until `count` shards are open. With
-    /// [`ServiceOptions::reshard_step`] each step takes its time, and a later call replaces the target of an earlier one.
+    /// [`ServiceOptions::reshard_step`] each step takes its time, and a later call replaces the target of an earlier
+    /// one.
     ///
     /// # Errors
     /// When `count` is 0 or more than [`ServiceOptions::shards_max`].

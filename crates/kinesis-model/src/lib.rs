@@ -3,8 +3,8 @@
 //! It is written from `docs/SERVICE.md` and depends on no other crate of this workspace: a producer and the tests that
 //! judge it must not share a mistake about the service. Comments cite facts of that page by their numbers (S-NN).
 //!
-//! [`Kinesis`] is one stream. [`ShardMeter`] is the accounting of one shard, for servers that have their own idea of the
-//! rest. [`meaning`] says what an error means.
+//! [`Kinesis`] is one stream. [`ShardMeter`] is the accounting of one shard, for servers that model the rest by
+//! themselves. [`meaning`] says what an error means.
 
 #![forbid(unsafe_code)]
 

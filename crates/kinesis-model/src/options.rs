@@ -94,7 +94,7 @@ impl ServiceOptions {
 pub enum StreamMode {
     /// By calls alone.
     Provisioned,
-    /// By traffic, too (S-12): a shard splits some time after it became hot. The limits of each shard hold all the same.
+    /// By traffic, too (S-12): a shard splits some time after it became hot. Its limits hold all the same.
     OnDemand,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A point in time, in nanoseconds since an epoch that the caller chooses.
 ///
-/// [`Accounting::Clock`](crate::Law) takes the epoch for the beginning of a second.
+/// [`Law::Clock`](crate::Law::Clock) takes the epoch for the beginning of a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
