@@ -1,6 +1,8 @@
 //! Rates that adapt follow what the shards take: they never exceed the configured share, shrink when a shard throttles,
 //! grow with what it stores, and a new shard's begin no higher than those of the shards it came from.
 
+use std::time::Duration;
+
 use kinesis_batcher_core::{Batcher, HashKey, Response, ShardMap, Timestamp};
 use kinesis_model::Cause as Failure;
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
@@ -236,10 +238,13 @@ impl Lane {
         now: Told,
         share: Told,
     ) -> Result<(), Breach> {
-        let (mut throttles, mut shrinks) = (false, false);
+        let (mut throttles, mut shrinks, mut stored) = (false, false, 0);
+        // A new map may have scaled the rates.
+        let is_scaled = self.base == [0; 2];
         for run in runs {
             if run.throttled == 0 {
                 self.stored += run.stored;
+                stored += run.stored;
                 continue;
             }
             throttles = true;
@@ -261,6 +266,14 @@ impl Lane {
                 )));
             }
             return Ok(());
+        }
+        if !is_scaled && !self.is_unsure && clock.since(self.shrunk_at) < SOON {
+            let most = |unit: usize| before[unit] + share[unit] * stored / RECORDS_TO_SHARE + 1;
+            if (0..2).any(|unit| now[unit] > most(unit)) {
+                return Err(Breach::new(format!(
+                    "soon after its shard throttled, {stored} stored records lift {before:?}/s to {now:?}/s"
+                )));
+            }
         }
         for unit in 0..2 {
             let step = (share[unit] * RATE_PARTS / STEPS_TO_SHARE).max(1);
@@ -299,6 +312,11 @@ pub(super) const RATE_PARTS: u64 = 64;
 pub(super) const FLOOR_SHARE: u64 = 256;
 /// Stored records that lift a rate from nothing to the share, at the slowest.
 const STEPS_TO_SHARE: u64 = 8_192;
+/// Stored records that lift a rate from nothing to the share soon after a shard throttled, at the fastest: the largest
+/// there are count most. Fewer would fill a full shard again before its other producers had their part.
+const RECORDS_TO_SHARE: u64 = 512;
+/// Until then after a shard throttled, rates grow slowly.
+const SOON: Duration = Duration::from_secs(8);
 /// A tenth goes at the least; of this many units and fewer, that may not show.
 const LOW: u64 = 12;
 
@@ -323,6 +341,19 @@ mod tests {
         assert!(follow(run(100, 0), half, [513, 538_000]));
         assert!(!follow(run(100, 0), half, half), "a hundred stored records are twelve more a second");
         assert!(follow(run(0, 0), half, half));
+    }
+
+    #[test]
+    fn a_rate_that_grows_at_once_is_found_unless_nothing_was_throttled_for_long() {
+        let run = Run { sent_at: Timestamp::from_millis(2_000), stored: 1, throttled: 0 };
+        let half = [500, 1 << 19];
+        let is_found = |now, at| {
+            let shrunk_at = Timestamp::from_millis(1_000);
+            let mut lane = Lane { base: half, shrunk_at, ..Lane::default() };
+            lane.follow(Timestamp::from_millis(at), &[run], half, now, SHARE).is_err()
+        };
+        assert!(is_found(SHARE, 2_001) && !is_found([501, (1 << 19) + 1_000], 2_001));
+        assert!(!is_found(SHARE, 9_000), "there is room, and how much is not for this to know");
     }
 
     #[test]
