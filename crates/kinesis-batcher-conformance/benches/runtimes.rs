@@ -11,15 +11,14 @@
 #[path = "../../kinesis-batcher-tokio/benches/common/mod.rs"]
 mod common;
 
-use std::io::Read;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Server, cpu_time};
+use common::{FastServer, cpu_time};
 use kinesis_batcher_async_std::AsyncIoRuntime;
 use kinesis_batcher_driver::{Bytes, Config, ConfigBuilder, Producer, Record, ShardLimit};
-use kinesis_batcher_local::fast::{FastKinesis, FastOptions};
 use kinesis_batcher_tokio::Credentials;
 
 const PAYLOAD: [u8; 100] = [b'x'; 100];
@@ -33,32 +32,23 @@ const RECORDS_EACH: usize = 100;
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    match arguments.next().as_deref() {
-        Some("--serve") => serve(),
-        Some(records) => run(records.parse().expect("the argument is a number of records")),
-        None => run(500_000),
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
+        ["--serve", authority_file] => FastServer::serve(Path::new(authority_file)),
+        [records] => run(records.parse().expect("the argument is a number of records")),
+        _ => run(500_000),
     }
 }
 
-/// Serves until the standard input ends, which it does with the process that bench runs in.
-fn serve() {
-    let options = FastOptions { store: false, ..FastOptions::default() };
-    let server = FastKinesis::start(options).expect("the loopback interface takes a server");
-    println!("{}", server.endpoint_url());
-    let mut rest = Vec::new();
-    std::io::stdin().read_to_end(&mut rest).expect("the standard input ends");
-}
-
 fn run(records: u64) {
-    let server = Server::start();
+    let server = FastServer::start();
     let runtimes: [Box<dyn OnRuntime>; 3] =
         [Box::new(Tokio::start()), Box::new(AsyncStd), Box::new(Smol::start())];
     let mut rounds = [const { Vec::new() }; 3];
     // The first round warms up connections and allocator and does not count.
     for round in 0..=ROUNDS {
         for (runtime, costs) in runtimes.iter().zip(&mut rounds) {
-            let producer = runtime.connect(&server.endpoint_url, config(BUFFER_RECORDS));
+            let producer = runtime.connect(&server.plain_url, config(BUFFER_RECORDS));
             let cost = measure(records, || runtime.block_on(Box::pin(send(producer, records))));
             if round > 0 {
                 costs.push(cost);
@@ -81,7 +71,7 @@ fn run(records: u64) {
     println!("{SENDERS} senders of {RECORDS_EACH} records each, room for 500, {ROUNDS} rounds, medians");
     println!("{:<12} {:>14} {:>12} {:>10}", "", "median", "slowest", "ratio");
     for runtime in &runtimes {
-        let mut times: Vec<_> = (0..ROUNDS).map(|_| senders(&**runtime, &server.endpoint_url)).collect();
+        let mut times: Vec<_> = (0..ROUNDS).map(|_| senders(&**runtime, &server.plain_url)).collect();
         times.sort_by(|left, right| {
             left.1.div_duration_f64(left.0).total_cmp(&right.1.div_duration_f64(right.0))
         });

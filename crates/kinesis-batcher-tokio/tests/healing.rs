@@ -191,7 +191,7 @@ fn read_as_the_kcl(kinesis: &HostileKinesis) -> (HashSet<Vec<u8>>, usize) {
     let (mut read, mut dropped) = (HashSet::new(), 0);
     for stored in kinesis.stored() {
         match kinesis_aggregation::decode(&stored.data).aggregate() {
-            None => _ = read.insert(stored.data.to_vec()),
+            None => _ = read.insert(stored.data.clone()),
             Some(aggregate) if aggregate.is_kept_by_kcl(&range(&stored.shard_id)) => {
                 read.extend(aggregate.iter().map(|member| member.data.to_vec()));
             }
