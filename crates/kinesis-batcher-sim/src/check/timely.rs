@@ -32,6 +32,8 @@ struct Producer {
     /// Records accepted before this one were flushed.
     flushed_before: u64,
     accepted: u64,
+    /// Records accepted when everything was polled last.
+    settled: u64,
     requests_in_flight: usize,
     /// Bytes of the largest record so far.
     largest: usize,
@@ -170,9 +172,11 @@ impl NothingGoesLate {
     ) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
         if matches!(cause, Cause::Flush | Cause::Close | Cause::Abort) {
-            producer.flushed_before = producer.accepted;
+            // A program that polls late may have pushed since it flushed.
+            producer.flushed_before = producer.settled;
             producer.closes_all = false;
         }
+        producer.settled = producer.accepted;
         let config = batcher.config();
         if !producer.is_judged || producer.requests_in_flight >= config.in_flight_requests_max() {
             return Ok(());
