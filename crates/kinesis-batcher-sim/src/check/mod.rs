@@ -241,6 +241,7 @@ pub(crate) struct Checkers {
 impl Checkers {
     pub(crate) fn new(options: &Options, others: Vec<Box<dyn Checker>>, began: Timestamp) -> Self {
         let mut all = every_checker();
+        all.push(Box::new(timely::NothingGoesLate::new(options.caller.polling == Polling::Prompt)));
         // A rate that changed between two polls cannot be told from one that changed before the first.
         if options.caller.polling == Polling::Prompt {
             all.push(Box::new(rates::RatesFollow::default()));
@@ -338,7 +339,6 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(honesty::ReceiptsAreTrue::default()),
         Box::new(placement::AggregatesOfOneShard),
         Box::new(batching::NothingGoesEarly::default()),
-        Box::new(timely::NothingGoesLate::default()),
         Box::new(restraint::WaitsGrow::default()),
         Box::new(patience::RepetitionsWait::default()),
     ]

@@ -18,6 +18,8 @@ use crate::window::Window;
 /// Watches undisturbed producers.
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesLate {
+    /// Programs poll after each call. Else a flush, which closes aggregates, shows only after what was pushed since.
+    polls_promptly: bool,
     producers: PerProducer<Producer>,
     /// Buffered records: whether they are in flight.
     in_flight: Window<bool>,
@@ -62,9 +64,10 @@ impl Checker for NothingGoesLate {
         match *observation {
             Observation::Began { producer, batcher } => {
                 let config = batcher.config();
+                let polls_promptly = self.polls_promptly;
                 let producer = self.producers.of(producer);
                 producer.map = Some(batcher.shard_map().clone());
-                producer.closes_all = true;
+                producer.closes_all = polls_promptly;
                 producer.is_judged = config.shard_limit() == ShardLimit::Off
                     && config.ordering() == Ordering::None
                     && config.time_to_live().is_none_or(|time_to_live| time_to_live > TIME_TO_LIVE_MIN)
@@ -113,6 +116,10 @@ impl Checker for NothingGoesLate {
 }
 
 impl NothingGoesLate {
+    pub(super) fn new(polls_promptly: bool) -> Self {
+        Self { polls_promptly, ..Self::default() }
+    }
+
     fn requested(
         &mut self,
         scene: &Scene<'_>,
