@@ -10,7 +10,11 @@ use crate::record::Record;
 ///
 /// Nearly all of them are deliveries. Failures are twice as large and lie elsewhere, or each delivery would take their
 /// room and be moved with it.
-pub(crate) struct Events<T>(VecDeque<Waiting<T>>);
+pub(crate) struct Events<T> {
+    waiting: VecDeque<Waiting<T>>,
+    /// Deliveries and failures among them.
+    records: usize,
+}
 
 enum Waiting<T> {
     Delivered { tag: T, receipt: Receipt },
@@ -22,12 +26,13 @@ enum Waiting<T> {
 
 impl<T> Events<T> {
     pub(crate) fn new() -> Self {
-        Self(VecDeque::new())
+        Self { waiting: VecDeque::new(), records: 0 }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, event: Event<T>) {
-        self.0.push_back(match event {
+        self.records += usize::from(matches!(event, Event::Delivered { .. } | Event::Failed { .. }));
+        self.waiting.push_back(match event {
             Event::Delivered { tag, receipt } => Waiting::Delivered { tag, receipt },
             Event::Failed { tag, record, failure } => Waiting::Failed(Box::new((tag, record, failure))),
             Event::ShardMapStale => Waiting::ShardMapStale,
@@ -38,9 +43,13 @@ impl<T> Events<T> {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Event<T>> {
-        Some(match self.0.pop_front()? {
-            Waiting::Delivered { tag, receipt } => Event::Delivered { tag, receipt },
+        Some(match self.waiting.pop_front()? {
+            Waiting::Delivered { tag, receipt } => {
+                self.records -= 1;
+                Event::Delivered { tag, receipt }
+            }
             Waiting::Failed(failed) => {
+                self.records -= 1;
                 let (tag, record, failure) = *failed;
                 Event::Failed { tag, record, failure }
             }
@@ -50,7 +59,12 @@ impl<T> Events<T> {
         })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Deliveries and failures. The others are few, and take no room in the buffer.
+    pub(crate) fn records(&self) -> usize {
+        self.records
     }
 }

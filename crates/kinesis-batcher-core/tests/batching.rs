@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{World, key_for, millis, record};
 use kinesis_batcher_core::{
-    Batcher, Config, HashKey, PushErrorReason, Record, ShardLimit, ShardMap, Timestamp,
+    Batcher, Config, Event, HashKey, PushErrorReason, Record, RecordOutcome, Response, ShardLimit, ShardMap,
+    Timestamp,
 };
 
 fn unlimited() -> kinesis_batcher_core::ConfigBuilder {
@@ -264,4 +265,21 @@ fn flush_ends_the_wait_for_company() {
     world.push(7, "k", 10).unwrap();
     world.run_for(millis(59_000));
     assert_eq!(world.request_sizes(), [7], "what comes after a flush lingers as before");
+}
+
+#[test]
+fn the_announcement_of_room_takes_no_room_until_it_is_polled() {
+    let mut world = World::new(Config::builder().buffer_records_max(1).build().unwrap(), 1);
+    world.push(0, "k", 10).unwrap();
+    assert_eq!(world.push(1, "k", 10).unwrap_err().reason, PushErrorReason::Full);
+    world.batcher.flush(world.now);
+    let request = world.batcher.poll_request().unwrap();
+    let stored =
+        RecordOutcome::Stored { shard_id: "shardId-000000000000".into(), sequence_number: "1".into() };
+    world.batcher.handle_response(world.now, request, Ok(Response::new(vec![stored])));
+    assert!(matches!(world.batcher.poll_event(), Some(Event::Delivered { tag: 0, .. })));
+    // A program that takes one event at a time pushes before it polls the next.
+    world.push(2, "k", 10).unwrap();
+    assert!(matches!(world.batcher.poll_event(), Some(Event::Unblocked)));
+    assert!(world.batcher.poll_event().is_none());
 }

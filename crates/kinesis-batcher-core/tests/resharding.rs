@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::{World, key_for, millis, store_all, throttled};
-use kinesis_batcher_core::{Config, FailureReason, HashKey, Record, Response, Shard, ShardMap};
+use kinesis_batcher_core::{Config, FailureReason, HashKey, Ordering, Record, Response, Shard, ShardMap};
 
 fn shard(id: u32, first: u128, last: u128) -> Shard {
     Shard::new(format!("shardId-{id:012}").as_str(), HashKey::new(first), HashKey::new(last))
@@ -172,13 +172,25 @@ fn records_that_a_changed_stream_no_longer_takes_are_handed_back_at_once() {
     assert_eq!(failure.reason, FailureReason::TooLarge { bytes: (2 << 20) + 1, bytes_max: 1 << 20 });
     assert_eq!(world.delivered.len(), 1);
 
-    let mut world = World::with_map(Config::default(), ShardMap::auto(NonZeroU32::MIN));
-    world.push_record(0, Record::without_partition_key(0u64.to_be_bytes().to_vec()).unwrap()).unwrap();
-    world.push(1, "k", 100).unwrap();
-    world.batcher.handle_shard_map(world.now, ShardMap::uniform(NonZeroU32::MIN));
+    for before in [ShardMap::auto(NonZeroU32::MIN), ShardMap::unknown()] {
+        let mut world = World::with_map(Config::default(), before);
+        world.push_record(0, Record::without_partition_key(0u64.to_be_bytes().to_vec()).unwrap()).unwrap();
+        world.push(1, "k", 100).unwrap();
+        world.batcher.handle_shard_map(world.now, ShardMap::uniform(NonZeroU32::MIN));
+        world.run_until_done();
+        assert_eq!(world.failed[&0].1.reason, FailureReason::PartitionKeyMissing);
+        assert_eq!(world.delivered.len(), 1);
+    }
+
+    // In order, each waits for the one before.
+    let config = Config::builder().ordering(Ordering::PartitionKey).build().unwrap();
+    let mut world = World::with_map(config, ShardMap::unknown());
+    for tag in 0..5u64 {
+        world.push_record(tag, Record::without_partition_key(tag.to_be_bytes().to_vec()).unwrap()).unwrap();
+    }
+    world.batcher.handle_shard_map(world.now, ShardMap::uniform(2.try_into().unwrap()));
     world.run_until_done();
-    assert_eq!(world.failed[&0].1.reason, FailureReason::PartitionKeyMissing);
-    assert_eq!(world.delivered.len(), 1);
+    assert_eq!((world.failed.len(), world.arrivals.len()), (5, 0));
 }
 
 #[test]

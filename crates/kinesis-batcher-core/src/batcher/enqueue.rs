@@ -40,7 +40,7 @@ impl<T> Batcher<T> {
         }
         let carriage = self.carriage(record)?;
         let shard: Option<Held> = (self.lane_of_shard.len() > 1).then(|| self.lanes.lane(lane).held);
-        let admitted = self.buffer.admit(bytes, shard, self.events.len());
+        let admitted = self.buffer.admit(bytes, shard, self.events.records());
         self.stats.records_refused += u64::from(admitted.is_err());
         admitted.map(|()| carriage)
     }

@@ -288,15 +288,15 @@ impl<T> Batcher<T> {
 
     /// Something the caller should know; ask until `None`.
     pub fn poll_event(&mut self) -> Option<Event<T>> {
-        let is_last = match self.events.len() {
-            0 => return None,
-            events => events == 1,
-        };
-        self.buffer.event_taken();
-        if is_last && self.phase < Phase::Closed && self.buffer.take_unblocked() {
+        let records = self.events.records();
+        let event = self.events.pop()?;
+        if self.events.records() < records {
+            self.buffer.event_taken();
+        }
+        if self.events.is_empty() && self.phase < Phase::Closed && self.buffer.take_unblocked() {
             self.events.push(Event::Unblocked);
         }
-        self.events.pop()
+        Some(event)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) unless something else comes first; `None` when only a

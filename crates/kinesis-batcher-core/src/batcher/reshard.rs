@@ -132,8 +132,10 @@ impl<T> Batcher<T> {
             self.lanes.retire(lane);
         }
         self.route(&moving);
-        if self.map.record_bytes_max() < old_map.record_bytes_max() || old_map.is_auto() != self.map.is_auto()
-        {
+        let takes_less = self.map.record_bytes_max() < old_map.record_bytes_max()
+            || old_map.is_auto() != self.map.is_auto()
+            || old_map.is_unknown();
+        if takes_less {
             self.fail_what_the_stream_no_longer_takes();
         }
         self.requarantine();
@@ -360,6 +362,8 @@ impl<T> Batcher<T> {
     }
 
     fn fail_what_the_stream_no_longer_takes(&mut self) {
+        // Records whose turn came while others were routed are neither queued nor parked until then.
+        self.give_turns();
         let reason = self.refusal();
         let mut refused =
             self.quarantine.extract(|entry| reason(entry).is_some(), self.config.time_to_live());
