@@ -1,10 +1,13 @@
 //! Breaks the core on purpose, one way at a time, and sees whether the checkers notice.
 //!
-//! `cargo run --release -p kinesis-batcher-sim --example mutations -- [--seeds N] [--part K/N] [NAME…]`
+//! `cargo run --release -p kinesis-batcher-sim --example mutations -- [--seeds N] [--part K/N] [--without FAULT]… [NAME…]`
 //!
 //! The list is `mutations/core.txt`. For each entry the sources of core and simulator are copied to a workspace of
 //! their own below cargo's target directory, the one replacement is made, and seeds run until one of them violates
 //! something. First the unchanged core must pass the same seeds.
+//!
+//! `--without ClockSkewed` leaves a kind of fault out of every run, by its name in `FaultKind`: a mutant that survives
+//! without it and not with it shows that no other fault does the same.
 //!
 //! Exit code 0 when every mutant was caught, 1 when one survived, 2 when the list does not fit the sources.
 
@@ -24,7 +27,7 @@ use list::Mutation;
 
 fn main() -> ExitCode {
     let Some(arguments) = Arguments::parse() else {
-        eprintln!("usage: mutations [--seeds N] [--part K/N] [NAME…]");
+        eprintln!("usage: mutations [--seeds N] [--part K/N] [--without FAULT]… [NAME…]");
         return ExitCode::from(2);
     };
     match try_all(&arguments) {
@@ -48,7 +51,7 @@ fn try_all(arguments: &Arguments) -> Result<Vec<String>, Box<dyn Error>> {
     let mine =
         mine.filter(|(index, _)| index % arguments.parts == arguments.part).map(|(_, mutation)| mutation);
     let workspace = Workspace::set_up()?;
-    if let Verdict::Caught { by, seed, what } = workspace.judge(arguments.seeds)? {
+    if let Verdict::Caught { by, seed, what } = workspace.judge(arguments)? {
         return Err(format!("the unchanged core is caught by {by} at seed {seed}: {what}").into());
     }
     let (mut survivors, mut caught) = (Vec::new(), 0);
@@ -56,7 +59,7 @@ fn try_all(arguments: &Arguments) -> Result<Vec<String>, Box<dyn Error>> {
         let began = Instant::now();
         let original = workspace.source(&mutation.file)?;
         workspace.write(&mutation.file, &mutation.applied_to(&original)?)?;
-        let verdict = workspace.judge(arguments.seeds);
+        let verdict = workspace.judge(arguments);
         workspace.write(&mutation.file, &original)?;
         let seconds = began.elapsed().as_secs_f64();
         let name = &mutation.name;
@@ -124,7 +127,7 @@ impl Workspace {
     }
 
     /// Builds the judge against the core as it is, and lets it run.
-    fn judge(&self, seeds: u64) -> Result<Verdict, Box<dyn Error>> {
+    fn judge(&self, arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
         let target = self.root.join("target");
         let built = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--offline", "--package", "judge"])
@@ -139,7 +142,8 @@ impl Workspace {
         }
         let judge = target.join("debug/judge");
         let mut running = Command::new(judge)
-            .arg(seeds.to_string())
+            .arg(arguments.seeds.to_string())
+            .args(&arguments.without)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -208,12 +212,14 @@ struct Arguments {
     /// Of `parts`, the one to do, from 0.
     part: usize,
     parts: usize,
+    /// Kinds of fault that never happen.
+    without: Vec<String>,
     names: Vec<String>,
 }
 
 impl Arguments {
     fn parse() -> Option<Self> {
-        let mut arguments = Self { seeds: SEEDS, part: 0, parts: 1, names: Vec::new() };
+        let mut arguments = Self { seeds: SEEDS, part: 0, parts: 1, without: Vec::new(), names: Vec::new() };
         let mut given = std::env::args().skip(1);
         while let Some(argument) = given.next() {
             match argument.as_str() {
@@ -227,6 +233,7 @@ impl Arguments {
                         return None;
                     }
                 }
+                "--without" => arguments.without.push(given.next()?),
                 option if option.starts_with('-') => return None,
                 name => arguments.names.push(name.to_owned()),
             }

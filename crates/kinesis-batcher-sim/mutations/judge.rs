@@ -1,14 +1,23 @@
 //! Runs seeds until a promise is broken. Built against each broken core by the example `mutations`.
+//!
+//! Arguments: the number of seeds, then the kinds of fault that never happen.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use kinesis_batcher_sim::{Options, run, run_twice};
+use kinesis_batcher_sim::{Faults, Options, run, run_twice};
 
 fn main() -> ExitCode {
-    let seeds: u64 = std::env::args().nth(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
+    let mut arguments = std::env::args().skip(1);
+    let seeds: u64 = arguments.next().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000);
+    let without: Vec<String> = arguments.collect();
     for seed in 0..seeds {
-        let options = Options::of_seed(seed);
+        let mut options = Options::of_seed(seed);
+        if !without.is_empty() {
+            let mut faults = options.faults.resolve(seed, &options);
+            faults.retain(|fault| !without.contains(&fault.name()));
+            options.faults = Faults::Plan(faults);
+        }
         let report = catch_unwind(AssertUnwindSafe(|| {
             if seed % TWICE_EVERY == 0 { run_twice(seed, &options) } else { run(seed, &options) }
         }));

@@ -58,6 +58,13 @@ impl Fault {
         Self::new(Duration::ZERO, Duration::MAX, what)
     }
 
+    /// What kind of fault it is, by the name of its [`FaultKind`].
+    #[must_use]
+    pub fn name(&self) -> String {
+        let text = format!("{:?}", self.what);
+        text.split([' ', '(']).next().unwrap_or_default().to_owned()
+    }
+
     /// The same fault of one producer alone.
     #[must_use]
     pub fn of(self, producer: u32) -> Self {

@@ -13,8 +13,9 @@ use crate::service::{AccountFault, ServiceFaults};
 use kinesis_model::Rng;
 
 impl Faults {
-    /// The faults of this seed.
-    pub(crate) fn resolve(&self, seed: u64, options: &Options) -> Vec<Fault> {
+    /// The faults of a run with this seed and these options: a [`Faults::Plan`] of them is the same run.
+    #[must_use]
+    pub fn resolve(&self, seed: u64, options: &Options) -> Vec<Fault> {
         match self {
             Self::None => Vec::new(),
             Self::Plan(faults) => faults.clone(),
