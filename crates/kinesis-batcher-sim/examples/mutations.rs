@@ -255,7 +255,7 @@ const JUDGE_MANIFEST: &str = "[package]\nname = \"judge\"\nversion = \"0.1.0\"\n
 /// Assertions of the core are off: the checkers are to find what is wrong without them.
 const PROFILE: &str = "\n[profile.dev]\nopt-level = 1\ndebug = false\ndebug-assertions = false\noverflow-checks = false\n\n\
                        [profile.dev.package.\"*\"]\nopt-level = 2\n";
-/// Several times what the hardest of the mutants takes.
-const SEEDS: u64 = 4_000;
+/// More than the hardest of the mutants takes.
+const SEEDS: u64 = 6_000;
 /// Seeds that end take a few seconds.
 const PATIENCE: Duration = Duration::from_secs(300);
