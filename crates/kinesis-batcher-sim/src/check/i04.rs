@@ -21,7 +21,7 @@ struct Producer {
     records_max: u64,
     /// A push was refused for want of room, and nobody was told since that there is some.
     refused: bool,
-    /// How often room may be announced until everything is polled: once for each refusal, since an announcement may
+    /// How often room may be announced: once after several refusals, and once more, since an announcement may
     /// wait to be polled while another push is refused.
     announcements_max: u32,
     /// Something ended since.
@@ -193,7 +193,7 @@ impl Producer {
     }
 
     fn settle(&mut self, batcher: &Batcher<u64>) -> Result<(), Breach> {
-        self.announcements_max = u32::from(self.refused);
+        self.announcements_max = self.announcements_max.min(1);
         let buffered = batcher.stats().buffered_bytes;
         if buffered != self.bytes {
             return Err(Breach::new(format!(

@@ -241,7 +241,9 @@ pub(crate) struct Checkers {
 impl Checkers {
     pub(crate) fn new(options: &Options, others: Vec<Box<dyn Checker>>, began: Timestamp) -> Self {
         let mut all = every_checker();
-        all.push(Box::new(timely::NothingGoesLate::new(options.caller.polling == Polling::Prompt)));
+        let polls_promptly = options.caller.polling == Polling::Prompt;
+        all.push(Box::new(timely::NothingGoesLate::new(polls_promptly)));
+        all.push(Box::new(patience::RepetitionsWait::new(polls_promptly)));
         // A rate that changed between two polls cannot be told from one that changed before the first.
         if options.caller.polling == Polling::Prompt {
             all.push(Box::new(rates::RatesFollow::default()));
@@ -340,7 +342,6 @@ fn every_checker() -> Vec<Box<dyn Checker>> {
         Box::new(placement::AggregatesOfOneShard),
         Box::new(batching::NothingGoesEarly::default()),
         Box::new(restraint::WaitsGrow::default()),
-        Box::new(patience::RepetitionsWait::default()),
     ]
 }
 

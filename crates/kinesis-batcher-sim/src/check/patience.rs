@@ -14,6 +14,8 @@ use crate::window::Window;
 /// Watches the time between what a producer repeats.
 #[derive(Debug, Default)]
 pub(super) struct RepetitionsWait {
+    /// Programs poll after each call. Else an event shows later than it was.
+    polls_promptly: bool,
     producers: PerProducer<Producer>,
 }
 
@@ -64,7 +66,9 @@ impl Checker for RepetitionsWait {
                 producer.requests_in_flight -= 1;
                 producer.answered(scene, request, outcome);
             }
-            Observation::Event { event: Event::ShardMapStale, .. } => return producer.asks(scene),
+            Observation::Event { event: Event::ShardMapStale, .. } if self.polls_promptly => {
+                return producer.asks(scene);
+            }
             Observation::Settled { cause: Cause::Response, deadline, .. } => {
                 return producer.settled(scene, deadline);
             }
@@ -74,8 +78,14 @@ impl Checker for RepetitionsWait {
     }
 }
 
+impl RepetitionsWait {
+    pub(super) fn new(polls_promptly: bool) -> Self {
+        Self { polls_promptly, ..Self::default() }
+    }
+}
+
 impl Producer {
-    /// The producer may take the event late, so that two can seem closer than they were.
+    /// Two may come at once: the second is urged by many misrouted records.
     fn asks(&mut self, scene: &Scene<'_>) -> Result<(), Breach> {
         let (first_at, times) = self.map_asked.get_or_insert((scene.clock, 0));
         *times += 1;

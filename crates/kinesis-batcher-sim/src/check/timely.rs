@@ -18,7 +18,7 @@ use crate::window::Window;
 /// Watches undisturbed producers.
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesLate {
-    /// Programs poll after each call. Else a flush, which closes aggregates, shows only after what was pushed since.
+    /// Programs poll after each call. Else a flush and its deadline show only after what was pushed since.
     polls_promptly: bool,
     producers: PerProducer<Producer>,
     /// Buffered records: whether they are in flight.
@@ -67,8 +67,9 @@ impl Checker for NothingGoesLate {
                 let polls_promptly = self.polls_promptly;
                 let producer = self.producers.of(producer);
                 producer.map = Some(batcher.shard_map().clone());
-                producer.closes_all = polls_promptly;
-                producer.is_judged = config.shard_limit() == ShardLimit::Off
+                producer.closes_all = true;
+                producer.is_judged = polls_promptly
+                    && config.shard_limit() == ShardLimit::Off
                     && config.ordering() == Ordering::None
                     && config.time_to_live().is_none_or(|time_to_live| time_to_live > TIME_TO_LIVE_MIN)
                     && !batcher.shard_map().is_unknown();
