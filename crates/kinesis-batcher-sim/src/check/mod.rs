@@ -241,11 +241,10 @@ pub(crate) struct Checkers {
 impl Checkers {
     pub(crate) fn new(options: &Options, others: Vec<Box<dyn Checker>>, began: Timestamp) -> Self {
         let mut all = every_checker();
-        let polls_promptly = options.caller.polling == Polling::Prompt;
-        all.push(Box::new(timely::NothingGoesLate::new(polls_promptly)));
-        all.push(Box::new(patience::RepetitionsWait::new(polls_promptly)));
-        // A rate that changed between two polls cannot be told from one that changed before the first.
+        // A program that polls late shows flushes, deadlines and events after what it did since.
         if options.caller.polling == Polling::Prompt {
+            all.push(Box::new(timely::NothingGoesLate::default()));
+            all.push(Box::new(patience::RepetitionsWait::default()));
             all.push(Box::new(rates::RatesFollow::default()));
         }
         all.retain(|checker| options.checks.has(checker.invariant()));

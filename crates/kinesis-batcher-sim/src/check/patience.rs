@@ -14,8 +14,6 @@ use crate::window::Window;
 /// Watches the time between what a producer repeats.
 #[derive(Debug, Default)]
 pub(super) struct RepetitionsWait {
-    /// Programs poll after each call. Else an event shows later than it was.
-    polls_promptly: bool,
     producers: PerProducer<Producer>,
 }
 
@@ -66,21 +64,13 @@ impl Checker for RepetitionsWait {
                 producer.requests_in_flight -= 1;
                 producer.answered(scene, request, outcome);
             }
-            Observation::Event { event: Event::ShardMapStale, .. } if self.polls_promptly => {
-                return producer.asks(scene);
-            }
+            Observation::Event { event: Event::ShardMapStale, .. } => return producer.asks(scene),
             Observation::Settled { cause: Cause::Response, deadline, .. } => {
                 return producer.settled(scene, deadline);
             }
             _ => {}
         }
         Ok(())
-    }
-}
-
-impl RepetitionsWait {
-    pub(super) fn new(polls_promptly: bool) -> Self {
-        Self { polls_promptly, ..Self::default() }
     }
 }
 
@@ -146,7 +136,7 @@ impl Producer {
         }
     }
 
-    /// Full jitter draws each wait anew: three in a row that are the same to the nanosecond, or double so, were not drawn.
+    /// Full jitter draws each wait anew: waits in a row that repeat or double to the nanosecond were not drawn.
     fn settled(&mut self, scene: &Scene<'_>, deadline: Option<Deadline>) -> Result<(), Breach> {
         if !std::mem::take(&mut self.failed) || self.requests_in_flight > 0 {
             return Ok(());

@@ -1,8 +1,8 @@
 //! A request takes all that may go with it, an aggregate all that fits into it, and a record goes when it is due.
 //!
 //! Only an undisturbed producer without limits of its own on shards is judged: none of its requests failed, no shard
-//! changed, no order of keys is kept, and nothing expires. Then nothing but linger, the number of requests in flight and their steps
-//! delays a record. The steps are at most 10 ms (docs/DESIGN.md).
+//! changed, no order of keys is kept, and nothing expires. Then only linger, the number of requests in flight and their
+//! steps delay a record. The steps are at most 10 ms (docs/DESIGN.md).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,8 +18,6 @@ use crate::window::Window;
 /// Watches undisturbed producers.
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesLate {
-    /// Programs poll after each call. Else a flush and its deadline show only after what was pushed since.
-    polls_promptly: bool,
     producers: PerProducer<Producer>,
     /// Buffered records: whether they are in flight.
     in_flight: Window<bool>,
@@ -34,8 +32,6 @@ struct Producer {
     /// Records accepted before this one were flushed.
     flushed_before: u64,
     accepted: u64,
-    /// Records accepted when everything was polled last.
-    settled: u64,
     requests_in_flight: usize,
     /// Bytes of the largest record so far.
     largest: usize,
@@ -64,12 +60,10 @@ impl Checker for NothingGoesLate {
         match *observation {
             Observation::Began { producer, batcher } => {
                 let config = batcher.config();
-                let polls_promptly = self.polls_promptly;
                 let producer = self.producers.of(producer);
                 producer.map = Some(batcher.shard_map().clone());
                 producer.closes_all = true;
-                producer.is_judged = polls_promptly
-                    && config.shard_limit() == ShardLimit::Off
+                producer.is_judged = config.shard_limit() == ShardLimit::Off
                     && config.ordering() == Ordering::None
                     && config.time_to_live().is_none_or(|time_to_live| time_to_live > TIME_TO_LIVE_MIN)
                     && !batcher.shard_map().is_unknown();
@@ -117,10 +111,6 @@ impl Checker for NothingGoesLate {
 }
 
 impl NothingGoesLate {
-    pub(super) fn new(polls_promptly: bool) -> Self {
-        Self { polls_promptly, ..Self::default() }
-    }
-
     fn requested(
         &mut self,
         scene: &Scene<'_>,
@@ -180,11 +170,9 @@ impl NothingGoesLate {
     ) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
         if matches!(cause, Cause::Flush | Cause::Close | Cause::Abort) {
-            // A program that polls late may have pushed since it flushed.
-            producer.flushed_before = producer.settled;
+            producer.flushed_before = producer.accepted;
             producer.closes_all = false;
         }
-        producer.settled = producer.accepted;
         let config = batcher.config();
         if !producer.is_judged || producer.requests_in_flight >= config.in_flight_requests_max() {
             return Ok(());
