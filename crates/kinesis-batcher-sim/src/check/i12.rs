@@ -61,7 +61,15 @@ impl Checker for FiguresAddUp {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Accepted, Kind::Refused, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
+        &[
+            Kind::Accepted,
+            Kind::Refused,
+            Kind::Requested,
+            Kind::Answered,
+            Kind::Event,
+            Kind::Settled,
+            Kind::Crashed,
+        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -101,6 +109,10 @@ impl Checker for FiguresAddUp {
             Observation::Event { event, .. } => {
                 let sent_at = tag_of(event).and_then(|tag| self.last_sent_at.remove(tag));
                 counts.event(scene, event, sent_at);
+            }
+            Observation::Crashed { held, requests, .. } => {
+                held.iter().for_each(|&number| _ = self.last_sent_at.remove(number));
+                requests.iter().for_each(|&number| _ = self.sent_at.remove(number));
             }
             Observation::Settled { batcher, .. } => return counts.compare(batcher),
             _ => {}

@@ -53,6 +53,7 @@ impl Checker for NothingGoesLate {
             Kind::MapGiven,
             Kind::Event,
             Kind::Settled,
+            Kind::Crashed,
         ]
     }
 
@@ -100,6 +101,11 @@ impl Checker for NothingGoesLate {
                     self.in_flight.remove(number);
                 }
                 self.producers.of(producer).is_judged &= !matches!(event, Event::Failed { .. });
+            }
+            Observation::Crashed { held, .. } => {
+                for &number in held {
+                    self.in_flight.remove(number);
+                }
             }
             Observation::Settled { producer, cause, batcher, deadline, .. } => {
                 return self.settled(scene, producer, cause, batcher, deadline);
