@@ -1,7 +1,9 @@
 //! Runs many seeds and says which fails first, and how to see it.
 //!
 //! `cargo run --release -p kinesis-batcher-sim --example seeds -- --seeds 100000 [--from 0] [--threads 1]
-//! [--profile short|long|soak] [--keep-going] [--digest]`
+//! [--profile short|long|soak] [--keep-going] [--digest] [--paired]`
+//!
+//! `--paired` runs every 16th seed with and without its faults too, and compares what came of it.
 //!
 //! `--digest` prints a digest of all reports: the same on every machine, in every build profile.
 //!
@@ -16,12 +18,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kinesis_batcher_sim::{Profile, Report, run};
+use kinesis_batcher_sim::{Profile, Report, run, run_paired};
 
 fn main() -> ExitCode {
     let Some(arguments) = Arguments::parse() else {
         eprintln!(
-            "usage: seeds [--seeds N] [--from N] [--threads N] [--profile short|long|soak] [--keep-going] [--digest]"
+            "usage: seeds [--seeds N] [--from N] [--threads N] [--profile short|long|soak] [--keep-going] [--digest] \
+             [--paired]"
         );
         return ExitCode::from(2);
     };
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
             if seed >= end {
                 break;
             }
-            match try_seed(profile, seed) {
+            match try_seed(&arguments, seed) {
                 Ok(report) => {
                     micros.fetch_add(report.elapsed.as_micros() as u64, Ordering::Relaxed);
                     if arguments.digests {
@@ -89,15 +92,20 @@ fn main() -> ExitCode {
 }
 
 /// The report, or what was wrong.
-fn try_seed(profile: Profile, seed: u64) -> Result<Report, String> {
-    match catch_unwind(AssertUnwindSafe(|| run(seed, &profile.options(seed)))) {
-        Ok(report) if report.is_ok() => Ok(report),
-        Ok(report) => {
+fn try_seed(arguments: &Arguments, seed: u64) -> Result<Report, String> {
+    let options = arguments.profile.options(seed);
+    let tried = catch_unwind(AssertUnwindSafe(|| {
+        let report = run(seed, &options);
+        if !report.is_ok() {
             let told: Vec<String> = report.violations.iter().map(ToString::to_string).collect();
-            Err(told.join("\n"))
+            return Err(told.join("\n"));
         }
-        Err(_) => Err("it panicked, see above".into()),
-    }
+        if arguments.pairs && seed.is_multiple_of(PAIRED_EVERY) {
+            run_paired(seed, &options).compare().map_err(|what| format!("paired: {what}"))?;
+        }
+        Ok(report)
+    }));
+    tried.unwrap_or_else(|_| Err("it panicked, see above".into()))
 }
 
 /// FNV-1a over the report's text.
@@ -114,6 +122,7 @@ struct Arguments {
     profile: Profile,
     keeps_going: bool,
     digests: bool,
+    pairs: bool,
 }
 
 impl Arguments {
@@ -125,6 +134,7 @@ impl Arguments {
             profile: Profile::Short,
             keeps_going: false,
             digests: false,
+            pairs: false,
         };
         let mut given = std::env::args().skip(1);
         while let Some(name) = given.next() {
@@ -136,6 +146,7 @@ impl Arguments {
                 }
                 "--profile" => arguments.profile = given.next()?.parse().ok()?,
                 "--digest" => arguments.digests = true,
+                "--paired" => arguments.pairs = true,
                 "--keep-going" => arguments.keeps_going = true,
                 _ => return None,
             }
@@ -145,4 +156,5 @@ impl Arguments {
 }
 
 const REPLAY: &str = "cargo run --release -p kinesis-batcher-sim --example replay --";
+const PAIRED_EVERY: u64 = 16;
 const PROGRESS_EVERY: Duration = Duration::from_secs(30);

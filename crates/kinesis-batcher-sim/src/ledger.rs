@@ -39,15 +39,31 @@ impl Ledger {
         }
     }
 
+    /// These records leave in a request, or come back.
+    pub(crate) fn set_in_flight(&mut self, numbers: &[u64], in_flight: bool) {
+        for &number in numbers {
+            if let Some(facts) = self.records.get_mut(number) {
+                facts.in_flight = in_flight;
+            }
+        }
+    }
+
+    /// Whether the service has stored a copy of this record.
+    #[must_use]
+    pub fn is_stored(&self, number: u64) -> bool {
+        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
+        self.stored.get(word).is_some_and(|word| word & bit != 0)
+    }
+
     /// The service stored a copy of a record, ended or not. Says whether it had stored one before.
     #[inline]
     pub(crate) fn stored(&mut self, number: u64) -> bool {
-        let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
+        let before = self.is_stored(number);
+        let word = (number / 64) as usize;
         if self.stored.len() <= word {
             self.stored.resize(word + 1, 0);
         }
-        let before = self.stored[word] & bit != 0;
-        self.stored[word] |= bit;
+        self.stored[word] |= 1 << (number % 64);
         before
     }
 
@@ -76,6 +92,8 @@ pub struct RecordFacts {
     pub is_poison: bool,
     /// When it was taken in; `None` while it was refused and waits to be offered again.
     pub accepted: Option<Acceptance>,
+    /// Whether it is in a request on its way.
+    pub in_flight: bool,
 }
 
 impl RecordFacts {
@@ -89,6 +107,7 @@ impl RecordFacts {
             is_aggregate: false,
             is_poison: false,
             accepted: None,
+            in_flight: false,
         }
     }
 }

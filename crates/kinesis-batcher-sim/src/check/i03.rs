@@ -10,7 +10,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{Config, ShardLimit, ShardMap};
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
-use super::lanes::Lanes;
+use super::by_shard::ByShard;
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
 use crate::window::Window;
@@ -18,14 +18,14 @@ use crate::window::Window;
 /// Keeps the account of each shard for each producer.
 #[derive(Debug, Default)]
 pub(super) struct ShardWindows {
-    producers: PerProducer<Lanes<Lane>>,
+    producers: PerProducer<ByShard<Lane>>,
     /// The lanes that each request on its way draws on.
     on_their_way: Window<Vec<u32>>,
 }
 
-/// What a lane may be sent a second.
+/// What a shard may be sent a second: the producer's share of its limits.
 #[derive(Clone, Copy, Debug)]
-struct Rates {
+pub(super) struct Rates {
     records: u64,
     bytes: u64,
 }
@@ -82,7 +82,7 @@ impl Checker for ShardWindows {
                 let not_stored = meaning.is_some_and(|meaning| !meaning.leaves_doubt());
                 let lanes = self.producers.of(producer);
                 for place in self.on_their_way.remove(request.number).unwrap_or_default() {
-                    lanes.lane(place).settle(request.number, not_stored);
+                    lanes.at(place).settle(request.number, not_stored);
                 }
                 Ok(())
             }
@@ -104,7 +104,7 @@ impl Checker for ShardWindows {
 
 /// Counts a request, run by run.
 fn sent(
-    lanes: &mut Lanes<Lane>,
+    lanes: &mut ByShard<Lane>,
     rates: Rates,
     scene: &Scene<'_>,
     request: RequestView<'_>,
@@ -121,9 +121,8 @@ fn sent(
             places.push(place);
         }
         let bytes = entry.bytes() as u64;
-        let (records_cost, bytes_cost) =
-            (NANOS_PER_SECOND / rates.records, bytes * NANOS_PER_SECOND / rates.bytes);
-        let lane = lanes.lane(place);
+        let [records_cost, bytes_cost] = rates.costs(bytes);
+        let lane = lanes.at(place);
         let before = lane.now;
         lane.take(request.number, now, records_cost, bytes_cost);
         check(before.records_until, lane.now.records_until, records_cost, now)
@@ -207,19 +206,17 @@ impl Leak {
 
 impl Rates {
     /// The configured share of the service's limits. A batcher that adapts may stay below it, never above.
-    fn of(config: &Config, map: &ShardMap) -> Option<Self> {
+    pub(super) fn of(config: &Config, map: &ShardMap) -> Option<Self> {
         let shards = if map.shards().is_empty() { u64::from(map.open_shards()) } else { 1 };
-        let share = percent(config)?;
+        let ShardLimit::Percent(share) = config.shard_limit() else { return None };
+        let share = u64::from(share);
         let of = |limit: u32| (u64::from(limit) * shards * share / 100).max(1);
         Some(Self { records: of(SHARD_RECORDS_PER_SECOND), bytes: of(SHARD_BYTES_PER_SECOND) })
     }
-}
 
-/// The configured share of a shard's limits; `None` without limits.
-pub(super) fn percent(config: &Config) -> Option<u64> {
-    match config.shard_limit() {
-        ShardLimit::Percent(percent) => Some(u64::from(percent)),
-        _ => None,
+    /// What a Kinesis record takes of both, in nanoseconds.
+    pub(super) fn costs(self, bytes: u64) -> [u64; 2] {
+        [NANOS_PER_SECOND / self.records, bytes * NANOS_PER_SECOND / self.bytes]
     }
 }
 

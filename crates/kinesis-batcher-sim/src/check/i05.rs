@@ -1,14 +1,24 @@
 //! I5: while something is queued that may go, and a request may, there is a request or a deadline.
 
+use kinesis_batcher_core::Ordering;
+
 use super::per_producer::PerProducer;
-use super::turns::Turns;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene, tag_of};
+use super::{Breach, Checker, Invariant, Kind, Observation, Scene, is_of_account, tag_of};
 
 /// Looks whether anything will ever happen.
 #[derive(Debug, Default)]
 pub(super) struct SomethingWillHappen {
-    in_flight: PerProducer<u64>,
-    turns: PerProducer<Turns>,
+    producers: PerProducer<Producer>,
+}
+
+#[derive(Debug, Default)]
+struct Producer {
+    /// Records that are held and not on their way.
+    queued: u64,
+    requests_in_flight: u64,
+    /// Requests that may be on their way at least: all until one fails, then one more for each answer.
+    requests_allowed: u64,
+    requests_max: u64,
 }
 
 impl Checker for SomethingWillHappen {
@@ -17,47 +27,48 @@ impl Checker for SomethingWillHappen {
     }
 
     fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Requested,
-            Kind::Answered,
-            Kind::Event,
-            Kind::MapGiven,
-            Kind::Settled,
-        ]
+        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
+        let Some(producer) = observation.producer() else { return Ok(()) };
+        let producer = self.producers.of(producer);
+        let held = |numbers: &[u64]| {
+            numbers.iter().filter(|&&number| scene.ledger.record(number).is_some()).count() as u64
+        };
         match *observation {
-            Observation::Began { producer, batcher } => self.turns.of(producer).begin(batcher),
-            Observation::Accepted { producer, record } => {
-                self.turns.of(producer).accepted(scene, record);
+            Observation::Began { batcher, .. } => {
+                let config = batcher.config();
+                // Where order is kept, what is queued may wait for what is on its way.
+                let is_in_order = config.ordering() != Ordering::None;
+                producer.requests_max = if is_in_order { 1 } else { config.in_flight_requests_max() as u64 };
+                producer.requests_allowed = producer.requests_max;
             }
-            Observation::Requested { producer, request, .. } => {
-                *self.in_flight.of(producer) += 1;
-                self.turns.of(producer).requested(request);
+            Observation::Accepted { .. } => producer.queued += 1,
+            Observation::Requested { request, .. } => {
+                producer.requests_in_flight += 1;
+                producer.queued = producer.queued.saturating_sub(held(request.records.all()));
             }
-            Observation::Answered { producer, request, .. } => {
-                *self.in_flight.of(producer) -= 1;
-                self.turns.of(producer).answered(request);
+            Observation::Answered { request, outcome, meaning, .. } => {
+                producer.requests_in_flight -= 1;
+                producer.queued += held(request.records.all());
+                let is_failed = meaning.is_some_and(|meaning| !meaning.is_about_records())
+                    || outcome.as_ref().is_ok_and(is_of_account);
+                let allowed = if is_failed { 1 } else { producer.requests_allowed + 1 };
+                producer.requests_allowed = allowed.min(producer.requests_max);
             }
-            Observation::Event { producer, event } => {
-                if let Some(number) = tag_of(event) {
-                    self.turns.of(producer).ended(number);
+            Observation::Event { event, .. } => {
+                if let Some(facts) = tag_of(event).and_then(|number| scene.ledger.record(number)) {
+                    producer.queued = producer.queued.saturating_sub(u64::from(!facts.in_flight));
                 }
             }
-            Observation::MapGiven { producer, map } => self.turns.of(producer).map_given(map),
-            Observation::Settled { producer, batcher, deadline: None, .. } => {
-                let (in_flight, stats) = (*self.in_flight.of(producer), batcher.stats());
-                // With none on its way no answer will come either, whatever the batcher says it allows.
-                let may_go = in_flight < stats.requests_in_flight_allowed.max(1);
-                if stats.records_queued > 0 && may_go && self.turns.of(producer).any_may_go() {
-                    return Err(Breach::new(format!(
-                        "{} records are queued, {in_flight} requests on their way, and there is no deadline",
-                        stats.records_queued
-                    )));
-                }
+            Observation::Settled { deadline: None, .. }
+                if producer.queued > 0 && producer.requests_in_flight < producer.requests_allowed =>
+            {
+                return Err(Breach::new(format!(
+                    "{} records are queued, {} requests on their way, and there is no deadline",
+                    producer.queued, producer.requests_in_flight
+                )));
             }
             _ => {}
         }

@@ -2,14 +2,13 @@
 //!
 //! A record that waits for an earlier one of its key is kept until that one is back from its flight.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kinesis_batcher_core::{Event, FailureReason, RecordOutcome, Timestamp};
+use kinesis_batcher_core::{Event, FailureReason, HashKey, Ordering, RecordOutcome, Timestamp};
 use kinesis_model::{Cause as Failure, Meaning, NOT_SENT};
 
 use super::per_producer::PerProducer;
-use super::turns::Turns;
 use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure};
 use crate::window::Window;
 
@@ -39,7 +38,8 @@ struct Producer {
     back: Vec<u64>,
     /// Those that expired behind one of their key that is on its way.
     parked: Vec<u64>,
-    turns: Turns,
+    /// Where records of a key wait for each other: how many are on their way of each.
+    keys_in_flight: Option<BTreeMap<HashKey, u32>>,
 }
 
 impl Checker for AttemptsAndAge {
@@ -54,7 +54,6 @@ impl Checker for AttemptsAndAge {
             Kind::Requested,
             Kind::Answered,
             Kind::Event,
-            Kind::MapGiven,
             Kind::Settled,
             Kind::Crashed,
         ]
@@ -66,7 +65,9 @@ impl Checker for AttemptsAndAge {
                 let producer = self.producers.of(producer);
                 producer.time_to_live = batcher.config().time_to_live();
                 producer.attempts_max = batcher.config().attempts_max();
-                producer.turns.begin(batcher);
+                let config = batcher.config();
+                let is_by_key = config.ordering() != Ordering::None && !config.aggregation();
+                producer.keys_in_flight = is_by_key.then(BTreeMap::new);
                 Ok(())
             }
             Observation::Accepted { producer, record } => {
@@ -74,11 +75,11 @@ impl Checker for AttemptsAndAge {
                 Ok(())
             }
             Observation::Requested { producer, request, .. } => {
-                self.producers.of(producer).turns.requested(request);
+                self.producers.of(producer).key_leaves(scene, request.records.all());
                 self.requested(scene, producer, request)
             }
             Observation::Answered { producer, request, outcome, meaning } => {
-                self.producers.of(producer).turns.answered(request);
+                self.producers.of(producer).key_comes_back(scene, request.records.all());
                 if let (Ok(response), None) = (outcome, meaning) {
                     for (index, outcome) in response.outcomes.iter().enumerate() {
                         for &number in
@@ -107,10 +108,6 @@ impl Checker for AttemptsAndAge {
                 Ok(())
             }
             Observation::Event { producer, event } => self.event(scene, producer, event),
-            Observation::MapGiven { producer, map } => {
-                self.producers.of(producer).turns.map_given(map);
-                Ok(())
-            }
             Observation::Settled { producer, .. } => self.settled(scene, producer),
             Observation::Crashed { held, .. } => {
                 for &number in held {
@@ -133,7 +130,6 @@ impl AttemptsAndAge {
             .map_or(scene.clock, |accepted| accepted.at);
         let expires_at = producer.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
         self.records.insert(number, State { expires_at, attempts: 0, in_flight: false, overdue: false });
-        producer.turns.accepted(scene, number);
         if expires_at < Timestamp::MAX {
             producer.by_age.push_back(number);
         }
@@ -175,8 +171,10 @@ impl AttemptsAndAge {
             Event::Failed { tag, failure, .. } => (*tag, failure.attempts, Some(&failure.reason)),
             _ => return Ok(()),
         };
-        self.producers.of(producer).turns.ended(number);
         let Some(state) = self.records.remove(number) else { return Ok(()) };
+        if state.in_flight {
+            self.producers.of(producer).key_comes_back(scene, &[number]);
+        }
         if told != state.attempts {
             let what = format!("it was sent {} times, and {told} times are told", state.attempts);
             return Err(Breach::of_record(number, what));
@@ -232,7 +230,25 @@ impl AttemptsAndAge {
 
 impl Producer {
     fn waits(&self, scene: &Scene<'_>, number: u64) -> bool {
-        scene.ledger.record(number).is_some_and(|facts| self.turns.key_is_in_flight(facts.hash_key))
+        let key = scene.ledger.record(number).map(|facts| facts.hash_key);
+        self.keys_in_flight.as_ref().zip(key).is_some_and(|(keys, key)| keys.contains_key(&key))
+    }
+
+    fn key_leaves(&mut self, scene: &Scene<'_>, numbers: &[u64]) {
+        let Some(keys) = &mut self.keys_in_flight else { return };
+        for facts in numbers.iter().filter_map(|&number| scene.ledger.record(number)) {
+            *keys.entry(facts.hash_key).or_default() += 1;
+        }
+    }
+
+    fn key_comes_back(&mut self, scene: &Scene<'_>, numbers: &[u64]) {
+        let Some(keys) = &mut self.keys_in_flight else { return };
+        for facts in numbers.iter().filter_map(|&number| scene.ledger.record(number)) {
+            match keys.get_mut(&facts.hash_key) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => _ = keys.remove(&facts.hash_key),
+            }
+        }
     }
 }
 

@@ -1,100 +1,92 @@
-//! I10: a shard that may not be sent to never delays another.
+//! I10: a shard that may not be sent to never delays another, and one that may be sent to is used.
 //!
-//! A record that is due, whose shard has been free of limits and errors for long enough, goes as soon as a request
-//! may. While requests are scarce, or wait for their step, it waits its turn, but not for ever: lanes take turns. Where order is kept, a record
-//! is ready once no earlier one of its key is held, or once no request is on its way that its shard must wait for.
+//! These are bounds on outcomes, judged by what the program did, what the links and the service did, and the producer's
+//! settings; what a batcher says of its rates is not asked for. A record that is due goes within [`PATIENCE`] unless one
+//! of these holds it back:
+//!
+//! - No request may go: all slots are taken, a request failed as a whole a short while ago, or the program called late.
+//! - Its shard was sent all that the producer's share of its limits allows, or has refused something. One that has
+//!   refused something may get much less from then on ([`SLOWEST`]).
+//! - Order: something of its shard is on its way.
+//!
+//! While requests are scarce a shard waits its turn, but not for more than a few requests of each other shard. One that
+//! never refused anything and has work all the time gets nearly all of the producer's share.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Batcher, HashKey, RecordOutcome, RequestError, Response, Timestamp};
-use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
-use kinesis_model::{Cause as Failure, Meaning};
-
-use super::i03::{BURST_NANOS, percent};
-use super::lanes::Lanes;
-use super::per_producer::PerProducer;
-use super::rates::{FLOOR_SHARE, RATE_PARTS, SHARDS_LOOKED_AT_MAX};
-use super::turns::{Turns, Unit};
-use super::{
-    Breach, Cause, Checker, EntryReply, Invariant, Kind, Observation, RequestView, Scene, is_of_account,
+use kinesis_batcher_core::{
+    Config, Deadline, Ordering, RecordOutcome, RequestError, Response, ShardMap, Timestamp,
 };
+use kinesis_model::Meaning;
+
+use super::i03::{BURST_NANOS, Rates};
+use super::per_producer::PerProducer;
+use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, is_of_account};
+use crate::ledger::Ledger;
 use crate::window::Window;
 
 /// Watches the oldest record of each shard that nothing holds back.
 #[derive(Debug, Default)]
 pub(super) struct FreeShardsGo {
     producers: PerProducer<Producer>,
-    records: Window<State>,
-    /// What each request on its way took, to be given back if the service stored nothing of it.
-    taken: Window<Taken>,
+    flights: Window<Flight>,
 }
 
+/// A request on its way.
 #[derive(Clone, Debug)]
-struct Taken {
-    at: Timestamp,
+struct Flight {
+    sent_at: Timestamp,
     maps: u64,
-    by_lane: Vec<(u32, [u64; 2])>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct State {
-    due_at: Timestamp,
-    in_flight: bool,
-    /// A copy of it is stored: it waits for a map that knows where, not for its turn.
-    is_stored: bool,
-    /// An earlier record of its key is held, and order is kept.
-    is_parked: bool,
-    suspect: Suspect,
-    /// Its aggregate was stored, and it did not end: until a map comes, or this time, its shard waits if order is kept.
-    aside_until: Timestamp,
-}
-
-/// Whether a record is apart from the others because its request was rejected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Suspect {
-    #[default]
-    No,
-    Yes,
-    /// A new map may have sent it back among the others.
-    Perhaps,
+    /// By the index of its shard, what was sent there.
+    shards: Vec<(usize, [u64; 2])>,
 }
 
 #[derive(Debug, Default)]
 struct Producer {
-    lanes: Lanes<Lane>,
+    map: Option<ShardMap>,
+    /// Counts the maps that changed something.
+    maps: u64,
     linger: Duration,
+    keeps_order: bool,
+    shares: Option<Rates>,
+    /// By the index of the shard in the map.
+    shards: Vec<Shard>,
     in_flight: u64,
-    /// Until then requests could not go: too many on their way, or the service failed as a whole.
+    /// Of those, sent under older maps.
+    in_flight_of_older_maps: u64,
+    in_flight_max: u64,
+    /// Answers since a request failed as a whole: each allows one more on its way.
+    answers: u64,
+    /// Requests that failed as a whole since one was answered.
+    failures: u32,
+    /// Until then no request could go.
     held_up_until: Timestamp,
     failing_until: Timestamp,
-    /// When the last requests went, the oldest first.
-    requests: VecDeque<Timestamp>,
     /// A request was rejected: the search for the record at fault comes before all turns.
     searches: bool,
-    turns: Turns,
-    looks_at: Timestamp,
-    /// Counts the maps that changed something, and with it the rates.
-    maps: u64,
+    /// Counts requests.
+    requests: u64,
+    looked_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
-struct Lane {
-    /// Accepted records that may still be queued, oldest first.
+#[derive(Clone, Debug, Default)]
+struct Shard {
+    /// Accepted records that may still wait, the oldest first.
     queue: VecDeque<u64>,
-    /// Until then a limit or an error may have held it back.
+    /// Until then it may have been held back.
     free_from: Timestamp,
-    /// A batcher that adapts may send less than its share: the shard throttled something, or was there before under
-    /// another name.
-    may_be_slow: bool,
-    /// When it last throttled something or failed.
-    refused_at: Timestamp,
-    /// It has stored nothing since.
-    in_trouble: bool,
-    /// When it was last sent anything.
-    served_at: Timestamp,
-    /// When its buckets will be full again.
-    full_at: [u64; 2],
+    /// When what it was sent has used up no more than the producer's share of its limits on records and on bytes.
+    used_until: [u64; 2],
+    /// By the same measure, the largest record that it was sent.
+    largest: u64,
+    /// It refused something, or was there before under another map.
+    is_slow: bool,
+    in_flight: u64,
+    /// The producer's requests when this shard could have been part of the next one, and was in none since.
+    passed_by_from: Option<u64>,
+    /// It has had work since this time, and used so much since.
+    busy: Option<(Timestamp, [u64; 2])>,
 }
 
 impl Checker for FreeShardsGo {
@@ -107,9 +99,7 @@ impl Checker for FreeShardsGo {
             Kind::Began,
             Kind::Accepted,
             Kind::Requested,
-            Kind::Stored,
             Kind::Answered,
-            Kind::Event,
             Kind::MapGiven,
             Kind::Settled,
             Kind::Crashed,
@@ -119,57 +109,35 @@ impl Checker for FreeShardsGo {
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
+                self.producers.of(producer).begin(scene, batcher.config(), batcher.shard_map());
+            }
+            Observation::Accepted { producer, record } => {
                 let producer = self.producers.of(producer);
-                producer.linger = batcher.config().linger();
-                producer.turns.begin(batcher);
-                producer.lanes.refresh(batcher.shard_map(), || Lane::new(scene.clock, false));
-            }
-            Observation::Accepted { producer, record } => self.accepted(scene, producer, record),
-            Observation::Requested { producer, request, batcher } => {
-                self.requested(scene, producer, request, batcher);
-            }
-            Observation::Stored { records, replies, .. } => {
-                for (index, _) in replies.iter().enumerate().filter(|(_, reply)| is_stored(reply)) {
-                    for &number in records.of_entry(index) {
-                        if let Some(state) = self.records.get_mut(number) {
-                            state.is_stored = true;
-                        }
-                    }
+                if let Some(index) = producer.index_of(scene, record) {
+                    producer.shards[index].queue.push_back(record);
                 }
+            }
+            Observation::Requested { producer, request, batcher } => {
+                let producer = self.producers.of(producer);
+                producer.shares = Rates::of(batcher.config(), batcher.shard_map());
+                self.flights.insert(request.number, producer.requested(scene, request));
             }
             Observation::Answered { producer, request, outcome, meaning } => {
-                self.answered(scene, producer, request, outcome, meaning);
-            }
-            Observation::Event { producer, event } => {
-                if let Some(number) = super::tag_of(event) {
-                    self.records.remove(number);
-                    if let Some(next) = self.producers.of(producer).turns.ended(number)
-                        && let Some(state) = self.records.get_mut(next)
-                    {
-                        state.is_parked = false;
-                        state.due_at = state.due_at.max(scene.clock);
-                    }
+                if let Some(flight) = self.flights.remove(request.number) {
+                    self.producers.of(producer).answered(scene, &flight, request, outcome, meaning);
                 }
             }
-            Observation::MapGiven { producer, map } => {
-                let opened_at = Timestamp::from_nanos(scene.clock.as_nanos() + BURST_NANOS);
-                let state = self.producers.of(producer);
-                state.turns.map_given(map);
-                if state.lanes.refresh(map, || Lane::new(opened_at, true)) {
-                    state.maps += 1;
-                    self.route_again(scene, producer);
+            Observation::MapGiven { producer, map } => self.producers.of(producer).map_given(scene, map),
+            Observation::Settled { producer, cause, deadline_before, .. } if cause != Cause::StepBack => {
+                let producer = self.producers.of(producer);
+                let called_late = |deadline: Deadline| deadline.at.after(LATE) < scene.clock;
+                if deadline_before.is_some_and(called_late) {
+                    producer.held_up_until = scene.clock;
                 }
+                return producer.settled(scene);
             }
-            Observation::Settled { producer, cause, batcher, .. } => {
-                return self.settled(scene, producer, cause, batcher);
-            }
-            Observation::Crashed { held, requests, .. } => {
-                for &number in held {
-                    self.records.remove(number);
-                }
-                for &number in requests {
-                    self.taken.remove(number);
-                }
+            Observation::Crashed { requests, .. } => {
+                requests.iter().for_each(|&number| _ = self.flights.remove(number));
             }
             _ => {}
         }
@@ -177,191 +145,139 @@ impl Checker for FreeShardsGo {
     }
 }
 
-impl FreeShardsGo {
-    fn accepted(&mut self, scene: &Scene<'_>, producer: u32, number: u64) {
-        let producer = self.producers.of(producer);
-        let Some(facts) = scene.ledger.record(number) else { return };
-        let due_at = facts.accepted.map_or(scene.clock, |accepted| accepted.at).after(producer.linger);
-        let is_parked = !producer.turns.accepted(scene, number);
-        let state = State {
-            due_at,
-            in_flight: false,
-            is_stored: false,
-            is_parked,
-            suspect: Suspect::No,
-            aside_until: Timestamp::ZERO,
-        };
-        self.records.insert(number, state);
-        let place = producer.lanes.place_of(facts.hash_key);
-        producer.lanes.lane(place).queue.push_back(number);
+impl Producer {
+    fn begin(&mut self, scene: &Scene<'_>, config: &Config, map: &ShardMap) {
+        self.linger = config.linger();
+        self.keeps_order = config.ordering() != Ordering::None;
+        self.in_flight_max = config.in_flight_requests_max() as u64;
+        self.answers = self.in_flight_max;
+        let first = Shard { free_from: scene.clock, ..Shard::default() };
+        self.shards = vec![first; map.shards().len().max(1)];
+        self.map = Some(map.clone());
     }
 
-    fn requested(
-        &mut self,
-        scene: &Scene<'_>,
-        producer: u32,
-        request: RequestView<'_>,
-        batcher: &Batcher<u64>,
-    ) {
-        let producer = self.producers.of(producer);
-        producer.turns.requested(request);
-        producer.in_flight += 1;
-        producer.requests.push_back(scene.clock);
-        // Each lane ahead may take a whole request, and a record too large for the rest of one makes it two.
-        while producer.requests.len() > 2 * producer.lanes.count() + TURNS {
-            producer.requests.pop_front();
-        }
-        let mut rates = Rates::of(batcher);
-        let mut taken = Taken { at: scene.clock, maps: producer.maps, by_lane: Vec::new() };
-        for entry in request.sent() {
-            for &number in entry.numbers {
-                if let Some(state) = self.records.get_mut(number) {
-                    state.in_flight = true;
-                    state.suspect = Suspect::No;
-                    state.aside_until = Timestamp::ZERO;
-                }
-            }
-            let key = entry.numbers.first().and_then(|&number| scene.ledger.record(number));
-            if let Some(facts) = key {
-                let place = producer.lanes.place_of(facts.hash_key);
-                let lane = producer.lanes.lane(place);
-                lane.served_at = scene.clock;
-                if let Some(rates) = &mut rates {
-                    let rate =
-                        if lane.may_be_slow { rates.least(batcher, facts.hash_key) } else { rates.share };
-                    let bytes = entry.bytes() as u64;
-                    lane.take(scene.clock, costs(rate, bytes));
-                    // A rate that grew in between gives back less.
-                    taken.add(place, costs(rates.share, bytes));
+    fn index_of(&self, scene: &Scene<'_>, number: u64) -> Option<usize> {
+        Some(self.map.as_ref()?.index_of(scene.ledger.record(number)?.hash_key))
+    }
+
+    fn requested(&mut self, scene: &Scene<'_>, request: RequestView<'_>) -> Flight {
+        self.in_flight += 1;
+        self.requests += 1;
+        let mut flight = Flight { sent_at: scene.clock, maps: self.maps, shards: Vec::new() };
+        for sent in request.sent() {
+            let Some(index) = sent.numbers.first().and_then(|&number| self.index_of(scene, number)) else {
+                continue;
+            };
+            let cost = self.shares.map_or([0; 2], |shares| shares.costs(sent.bytes() as u64));
+            self.shards[index].is_sent(scene.clock, cost);
+            match flight.shards.iter_mut().rev().find(|(shard, _)| *shard == index) {
+                Some((_, costs)) => *costs = [costs[0] + cost[0], costs[1] + cost[1]],
+                None => {
+                    self.shards[index].in_flight += 1;
+                    flight.shards.push((index, cost));
                 }
             }
         }
-        self.taken.insert(request.number, taken);
+        flight
     }
 
     fn answered(
         &mut self,
         scene: &Scene<'_>,
-        producer: u32,
+        flight: &Flight,
         request: RequestView<'_>,
         outcome: &Result<Response, RequestError>,
         meaning: Option<Meaning>,
     ) {
-        let producer = self.producers.of(producer);
-        producer.in_flight -= 1;
-        for key in producer.turns.answered(request) {
-            let place = producer.lanes.place_of(key);
-            let lane = producer.lanes.lane(place);
-            lane.free_from = lane.free_from.max(scene.clock);
-        }
-        let taken = self.taken.remove(request.number);
-        // What was sent under an older map goes back among the others, if the map divides it.
-        let suspect = match &taken {
-            Some(taken) if taken.maps == producer.maps => Suspect::Yes,
-            _ => Suspect::Perhaps,
-        };
-        let not_stored = meaning.is_some_and(|meaning| !meaning.leaves_doubt());
-        if let Some(taken) = taken.filter(|taken| not_stored && taken.maps == producer.maps) {
-            for (place, costs) in taken.by_lane {
-                let lane = producer.lanes.lane(place);
-                // What waits for something else too, or is looked at apart, may go on to wait as long as it would have.
-                let looks_again =
-                    !lane.in_trouble && !producer.searches && producer.turns.unit() != Unit::Shard;
-                if looks_again || first_queued(&mut lane.queue, &self.records).is_none() {
-                    lane.give_back(scene.clock, taken.at, costs);
-                }
+        self.notes_what_holds_it_up(scene);
+        self.in_flight -= 1;
+        let is_of_this_map = flight.maps == self.maps;
+        self.in_flight_of_older_maps -= u64::from(!is_of_this_map);
+        for &(index, costs) in flight.shards.iter().filter(|_| is_of_this_map) {
+            let shard = &mut self.shards[index];
+            shard.in_flight -= 1;
+            // What waits for something else besides may go on to wait as long as it would have.
+            let is_free = !shard.is_slow && !self.searches && !self.keeps_order;
+            if is_free && meaning.is_some_and(|meaning| !meaning.leaves_doubt()) {
+                shard.used_less(scene.clock, flight.sent_at, costs);
             }
         }
-        for &number in request.records.all() {
-            if let Some(state) = self.records.get_mut(number) {
-                state.in_flight = false;
+        if let (Ok(response), None) = (outcome, meaning) {
+            for (sent, outcome) in request.sent().zip(&response.outcomes) {
+                if !matches!(outcome, RecordOutcome::Stored { .. })
+                    && let Some(index) = sent.numbers.first().and_then(|&number| self.index_of(scene, number))
+                {
+                    self.shards[index].refuses(scene.clock);
+                }
             }
         }
         match (outcome, meaning) {
-            (Ok(response), None) => {
-                producer.each_answered(scene, request, response, &mut self.records);
-                if is_of_account(response) {
-                    producer.failing_until = scene.clock.after(PROBE_WAIT_MAX);
-                }
+            (Ok(response), None) if !is_of_account(response) => {
+                (self.answers, self.failures) = (self.answers + 1, 0);
+                self.failing_until = self.failing_until.min(scene.clock);
             }
-            (_, Some(meaning)) if meaning.cause == Failure::Rejected => {
-                producer.searches = true;
-                for &number in request.records.all().iter().filter(|_| request.request.len() > 1) {
-                    if let Some(state) = self.records.get_mut(number) {
-                        state.suspect = suspect;
-                    }
-                }
+            (_, Some(meaning)) if meaning.is_about_records() => self.searches = true,
+            _ => {
+                let wait = WAIT_FIRST * (1 << self.failures.min(8));
+                self.failing_until = self.failing_until.max(scene.clock.after(wait.min(WAIT_MAX)));
+                (self.answers, self.failures) = (0, self.failures + 1);
             }
-            (_, Some(meaning)) if meaning.is_about_the_account() => {
-                producer.failing_until = scene.clock.after(PROBE_WAIT_MAX);
-            }
-            _ => producer.failing_until = scene.clock.after(BACKOFF_MAX),
         }
     }
 
-    /// Puts what is held where the new map sends it.
-    fn route_again(&mut self, scene: &Scene<'_>, producer: u32) {
-        let producer = self.producers.of(producer);
-        let mut held: Vec<u64> = Vec::new();
-        for lane in producer.lanes.all() {
-            held.extend(std::mem::take(&mut lane.queue));
+    /// Shards may be others, and rates with them.
+    fn map_given(&mut self, scene: &Scene<'_>, map: &ShardMap) {
+        if self.map.as_ref() == Some(map) {
+            return;
         }
+        let waits = self.shards.iter().map(Shard::free_from).max().unwrap_or_default();
+        let opened =
+            Shard { free_from: waits.max(scene.clock.after(WAIT_MAX)), is_slow: true, ..Shard::default() };
+        let before = std::mem::replace(&mut self.shards, vec![opened; map.shards().len().max(1)]);
+        (self.maps, self.in_flight_of_older_maps) = (self.maps + 1, self.in_flight);
+        self.map = Some(map.clone());
+        let mut held: Vec<u64> = before.into_iter().flat_map(|shard| shard.queue).collect();
         held.sort_unstable();
         for number in held {
-            let (Some(state), Some(facts)) = (self.records.get_mut(number), scene.ledger.record(number))
-            else {
-                continue;
-            };
-            state.aside_until = Timestamp::ZERO;
-            if state.suspect == Suspect::Yes {
-                state.suspect = Suspect::Perhaps;
+            if let Some(index) = self.index_of(scene, number) {
+                self.shards[index].queue.push_back(number);
             }
-            let place = producer.lanes.place_of(facts.hash_key);
-            let lane = producer.lanes.lane(place);
-            lane.queue.push_back(number);
-            // A listing may have moved the ranges of shards that stay.
-            lane.free_from = lane.free_from.max(scene.clock);
         }
     }
 
-    fn settled(
-        &mut self,
-        scene: &Scene<'_>,
-        producer: u32,
-        cause: Cause,
-        batcher: &Batcher<u64>,
-    ) -> Result<(), Breach> {
-        let producer = self.producers.of(producer);
-        let allowed = batcher.stats().requests_in_flight_allowed;
-        let is_paced = producer.in_flight >= (allowed / 4).max(1)
-            && producer.requests.back().is_some_and(|last| scene.clock <= last.after(STEP_MAX));
-        if producer.in_flight >= allowed || is_paced || batcher.shard_map().is_unknown() {
-            producer.held_up_until = scene.clock;
+    /// Whether requests could not go until now.
+    fn notes_what_holds_it_up(&mut self, scene: &Scene<'_>) {
+        let allowed = (1 + self.answers).min(self.in_flight_max);
+        if self.in_flight >= allowed || self.map.as_ref().is_none_or(ShardMap::is_unknown) {
+            self.held_up_until = scene.clock;
         }
+    }
+
+    fn settled(&mut self, scene: &Scene<'_>) -> Result<(), Breach> {
+        self.notes_what_holds_it_up(scene);
         // What waits too long is still there a while later: looking now and then is enough.
-        if cause == Cause::StepBack || scene.clock < producer.looks_at {
+        if scene.clock < self.looked_at.after(LOOK_EVERY) {
             return Ok(());
         }
-        producer.looks_at = scene.clock.after(LOOK_EVERY);
-        let turns = 2 * producer.lanes.count() + TURNS;
-        let turns_from = (producer.requests.len() >= turns && !producer.searches)
-            .then(|| producer.requests.front().copied())
-            .flatten();
-        let (held_up_until, failing_until) = (producer.held_up_until, producer.failing_until);
-        let by_shard = producer.turns.unit() == Unit::Shard;
-        for (_, lane) in producer.lanes.present() {
-            let Some(first) = first_queued(&mut lane.queue, &self.records) else { continue };
-            let (number, due_at) = if by_shard {
-                let Some(of_shard) = first_of_shard(lane, first, &self.records, &producer.turns, scene)
-                else {
-                    lane.free_from = lane.free_from.max(scene.clock);
-                    continue;
-                };
-                of_shard
-            } else {
-                first
+        let looked_at = std::mem::replace(&mut self.looked_at, scene.clock);
+        // Where order is kept, what is apart or was sent under another map may hold back anything.
+        let is_blind = self.keeps_order && (self.searches || self.in_flight_of_older_maps > 0);
+        let requests_max = 2 * self.shards.len() as u64 + REQUESTS_BESIDES;
+        let (requests, searches, keeps_order) = (self.requests, self.searches, self.keeps_order);
+        let is_judged = self.shares.is_some()
+            && !searches
+            && !keeps_order
+            && scene.clock < looked_at.after(2 * LOOK_EVERY);
+        let (held_up_until, failing_until) = (self.held_up_until, self.failing_until);
+        for shard in &mut self.shards {
+            let first = shard.first_that_waits(scene.ledger, keeps_order);
+            let Some((number, accepted_at)) = first.filter(|_| !is_blind) else {
+                shard.free_from = shard.free_from.max(scene.clock);
+                (shard.passed_by_from, shard.busy) = (None, None);
+                continue;
             };
-            let ready_at = due_at.max(lane.free_from).max(lane.full_at()).max(failing_until);
+            let due_at = accepted_at.after(self.linger);
+            let ready_at = due_at.max(shard.free_from()).max(failing_until);
             let latest = ready_at.max(held_up_until).after(PATIENCE);
             if scene.clock > latest {
                 let what = format!(
@@ -370,203 +286,109 @@ impl FreeShardsGo {
                 );
                 return Err(Breach::of_record(number, what));
             }
-            let passed_by_from = ready_at.max(lane.served_at);
-            if turns_from.is_some_and(|from| from > passed_by_from.after(PATIENCE)) {
-                let what =
-                    format!("its shard is ready since {passed_by_from:?}, and {turns} requests passed it by");
+            if searches || scene.clock <= ready_at.after(PATIENCE) {
+                shard.passed_by_from = None;
+            } else if requests > *shard.passed_by_from.get_or_insert(requests) + requests_max {
+                let what = format!(
+                    "its shard is ready since {ready_at:?}, and {requests_max} requests passed it by"
+                );
                 return Err(Breach::of_record(number, what));
             }
+            let has_work = is_judged && !shard.is_slow && due_at <= scene.clock;
+            shard.is_used(scene.clock, has_work, held_up_until.max(failing_until), number)?;
         }
         Ok(())
     }
 }
 
-impl Producer {
-    fn each_answered(
+impl Shard {
+    /// Its oldest record that may go, and when it was accepted. Where order is kept there is none while something is on
+    /// its way, or is stored and waits for a map.
+    fn first_that_waits(&mut self, ledger: &Ledger, keeps_order: bool) -> Option<(u64, Timestamp)> {
+        while self.queue.front().is_some_and(|&number| ledger.record(number).is_none()) {
+            self.queue.pop_front();
+        }
+        let waits = |number: &&u64| ledger.record(**number).is_some_and(|facts| !facts.in_flight);
+        let is_stored = |number: &u64| ledger.is_stored(*number);
+        if keeps_order && (self.in_flight > 0 || self.queue.iter().filter(waits).any(is_stored)) {
+            return None;
+        }
+        let number = *self.queue.iter().filter(waits).find(|&number| !is_stored(number))?;
+        Some((number, ledger.record(number)?.accepted?.at))
+    }
+
+    fn is_sent(&mut self, now: Timestamp, costs: [u64; 2]) {
+        let cost = costs[0].max(costs[1]);
+        self.largest = self.largest.max(cost);
+        self.passed_by_from = None;
+        if self.is_slow {
+            let wait = Duration::from_nanos(cost.saturating_mul(SLOWEST).saturating_add(BURST_NANOS));
+            self.free_from = self.free_from.max(now.after(wait));
+            return;
+        }
+        for (until, cost) in self.used_until.iter_mut().zip(costs) {
+            *until = (*until).max(now.as_nanos()) + cost;
+        }
+        if let Some((_, used)) = &mut self.busy {
+            *used = [used[0] + costs[0], used[1] + costs[1]];
+        }
+    }
+
+    /// The service stored nothing of what was sent. What the limits let through meanwhile stays used.
+    fn used_less(&mut self, now: Timestamp, sent_at: Timestamp, costs: [u64; 2]) {
+        let passed = now.since(sent_at).as_nanos() as u64;
+        for (until, cost) in self.used_until.iter_mut().zip(costs) {
+            *until -= cost.saturating_sub(passed);
+        }
+        self.busy = None;
+    }
+
+    fn refuses(&mut self, now: Timestamp) {
+        self.free_from = self.free_from().max(now.after(WAIT_MAX));
+        self.is_slow = true;
+    }
+
+    fn free_from(&self) -> Timestamp {
+        let used_until = self.used_until[0].max(self.used_until[1]);
+        self.free_from.max(Timestamp::from_nanos(used_until + self.largest / 8))
+    }
+
+    /// With work all the time it gets nine tenths of the producer's share.
+    fn is_used(
         &mut self,
-        scene: &Scene<'_>,
-        request: RequestView<'_>,
-        response: &Response,
-        records: &mut Window<State>,
-    ) {
-        for (entry, outcome) in request.sent().zip(&response.outcomes) {
-            let facts = entry.numbers.first().and_then(|&number| scene.ledger.record(number));
-            let Some(facts) = facts else { continue };
-            let place = self.lanes.place_of(facts.hash_key);
-            let lane = self.lanes.lane(place);
-            if matches!(outcome, RecordOutcome::Stored { .. }) {
-                lane.in_trouble = false;
-                for &number in entry.numbers {
-                    if let Some(state) = records.get_mut(number) {
-                        state.aside_until = scene.clock.after(MAP_AWAITED_MAX);
-                    }
-                }
-            }
+        now: Timestamp,
+        has_work: bool,
+        held_up_until: Timestamp,
+        number: u64,
+    ) -> Result<(), Breach> {
+        let left = self.used_until.map(|until| until.saturating_sub(now.as_nanos()));
+        let begins = (now, left);
+        let busy = self.busy.filter(|(since, _)| has_work && held_up_until < *since);
+        let (since, used) = busy.unwrap_or(begins);
+        self.busy = has_work.then_some((since, used));
+        let (used, elapsed) = (used[0].max(used[1]), now.since(since).as_nanos() as u64);
+        if used + self.largest + PATIENCE.as_nanos() as u64 >= elapsed / 10 * 9 {
+            return Ok(());
         }
-        for (entry, outcome) in request.sent().zip(&response.outcomes) {
-            let facts = entry.numbers.first().and_then(|&number| scene.ledger.record(number));
-            let Some(facts) = facts.filter(|_| !matches!(outcome, RecordOutcome::Stored { .. })) else {
-                continue;
-            };
-            let place = self.lanes.place_of(facts.hash_key);
-            let lane = self.lanes.lane(place);
-            lane.free_from = lane.free_from.max(scene.clock.after(BACKOFF_MAX));
-            lane.may_be_slow = true;
-            lane.refused_at = scene.clock;
-            lane.in_trouble = true;
-        }
+        let what = format!(
+            "its shard has work since {since:?}, and was sent what takes {:?} until {now:?}",
+            Duration::from_nanos(used)
+        );
+        Err(Breach::of_record(number, what))
     }
 }
 
-impl Taken {
-    fn add(&mut self, place: u32, costs: [u64; 2]) {
-        match self.by_lane.last_mut() {
-            Some((last, sums)) if *last == place => {
-                for (sum, cost) in sums.iter_mut().zip(costs) {
-                    *sum = sum.saturating_add(cost);
-                }
-            }
-            _ => self.by_lane.push((place, costs)),
-        }
-    }
-}
-
-impl Lane {
-    fn new(free_from: Timestamp, may_be_slow: bool) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            free_from,
-            may_be_slow,
-            refused_at: Timestamp::ZERO,
-            in_trouble: false,
-            served_at: Timestamp::ZERO,
-            full_at: [free_from.as_nanos(); 2],
-        }
-    }
-
-    fn take(&mut self, now: Timestamp, costs: [u64; 2]) {
-        for (full_at, cost) in self.full_at.iter_mut().zip(costs) {
-            *full_at = (*full_at).max(now.as_nanos()).saturating_add(cost);
-        }
-    }
-
-    /// What has leaked meanwhile stays taken. A rate that shrank in between may keep all of it.
-    fn give_back(&mut self, now: Timestamp, taken_at: Timestamp, costs: [u64; 2]) {
-        let leaked = now.since(taken_at).as_nanos() as u64;
-        if self.refused_at <= taken_at {
-            for (full_at, cost) in self.full_at.iter_mut().zip(costs) {
-                *full_at -= cost.saturating_sub(leaked);
-            }
-        }
-    }
-
-    fn full_at(&self) -> Timestamp {
-        Timestamp::from_nanos(self.full_at[0].max(self.full_at[1]))
-    }
-}
-
-/// Parts of a unit a second, as many as the core keeps: of records, and of bytes.
-#[derive(Clone, Copy, Debug)]
-struct Rate([u64; 2]);
-
-/// What a batcher's shards may be sent.
-struct Rates {
-    /// By its settings.
-    share: Rate,
-    /// Whether less than that is possible.
-    adapt: bool,
-    /// What it told of each shard, once someone asks.
-    told: Vec<Rate>,
-}
-
-impl Rates {
-    fn of(batcher: &Batcher<u64>) -> Option<Self> {
-        let map = batcher.shard_map();
-        let shards = if map.shards().is_empty() { u64::from(map.open_shards()) } else { 1 };
-        let percent = percent(batcher.config())? * shards;
-        let share = [SHARD_RECORDS_PER_SECOND, SHARD_BYTES_PER_SECOND]
-            .map(|per_second| (u64::from(per_second) * percent / 100).max(1) * RATE_PARTS);
-        Some(Self { share: Rate(share), adapt: batcher.config().adaptive_rates(), told: Vec::new() })
-    }
-
-    /// The least that the shard of this key may be sent. Figures are told rounded up.
-    fn least(&mut self, batcher: &Batcher<u64>, key: HashKey) -> Rate {
-        if !self.adapt {
-            return self.share;
-        }
-        let Rate(share) = self.share;
-        let slowest = share.map(|parts| (parts / FLOOR_SHARE).max(1));
-        if batcher.stats().open_shards > SHARDS_LOOKED_AT_MAX {
-            return Rate(slowest);
-        }
-        if self.told.is_empty() {
-            let told = batcher.shard_stats().map(|shard| {
-                let told = [shard.records_per_second, shard.bytes_per_second];
-                let least = |index: usize| {
-                    let told = told[index].map_or(0, |units: u64| units.saturating_sub(1) * RATE_PARTS + 1);
-                    told.clamp(slowest[index], share[index])
-                };
-                Rate([least(0), least(1)])
-            });
-            self.told = told.collect();
-        }
-        self.told[batcher.shard_map().index_of(key)]
-    }
-}
-
-/// How long a record of so many bytes takes to leak, in nanoseconds.
-fn costs(Rate(parts): Rate, bytes: u64) -> [u64; 2] {
-    let cost = |units: u64, parts: u64| {
-        u64::try_from((u128::from(units) * u128::from(1_000_000_000 * RATE_PARTS)).div_ceil(parts.into()))
-            .unwrap_or(u64::MAX)
-    };
-    [cost(1, parts[0]), cost(bytes, parts[1])]
-}
-
-/// The oldest record that waits to be sent. What has ended leaves the queue.
-fn first_queued(queue: &mut VecDeque<u64>, records: &Window<State>) -> Option<(u64, Timestamp)> {
-    while queue.front().is_some_and(|&number| records.get(number).is_none()) {
-        queue.pop_front();
-    }
-    queue.iter().find_map(|&number| {
-        let state = records.get(number)?;
-        (!state.in_flight && !state.is_stored && !state.is_parked).then_some((number, state.due_at))
-    })
-}
-
-/// The record that a shard should send next where it sends one thing at a time; `None` while it must wait, or may.
-fn first_of_shard(
-    lane: &Lane,
-    first: (u64, Timestamp),
-    records: &Window<State>,
-    turns: &Turns,
-    scene: &Scene<'_>,
-) -> Option<(u64, Timestamp)> {
-    let states = || lane.queue.iter().filter_map(|&number| Some((number, records.get(number)?)));
-    if states().any(|(_, state)| state.suspect == Suspect::Perhaps || state.aside_until > scene.clock) {
-        return None;
-    }
-    // Those go before all others, and do not wait for each other.
-    if let Some((number, state)) = states().find(|(_, state)| state.suspect == Suspect::Yes) {
-        return Some((number, state.due_at));
-    }
-    let waits = scene.ledger.record(first.0).is_none_or(|facts| turns.shard_waits(facts.hash_key));
-    (!waits).then_some(first)
-}
-
-fn is_stored(reply: &EntryReply) -> bool {
-    reply.stored().is_some()
-}
-
-/// The longest back-off of a shard, and of the whole.
-const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// Waits are rounded up to a tick of about 8 ms, a few of which do no harm.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// How long an aggregate is kept that an unknown shard has stored.
-const MAP_AWAITED_MAX: Duration = Duration::from_secs(30);
-/// Between two requests that are not full, while a quarter of those that may be in flight are.
-const STEP_MAX: Duration = Duration::from_millis(10);
+/// How long a batcher may wait after a failure, of a shard or of the whole.
+const WAIT_MAX: Duration = Duration::from_millis(2_500);
+/// After the first failure in a row of the whole; twice as long after each that follows.
+const WAIT_FIRST: Duration = Duration::from_millis(200);
+/// A record that nothing holds back goes within this time.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// A shard that has refused something may be sent so many times less than the producer's share.
+const SLOWEST: u64 = 400;
+/// A program that calls its batcher so long after the deadline that it gave is what holds it up.
+const LATE: Duration = Duration::from_millis(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Requests that may pass by besides one for each lane's turn.
-const TURNS: usize = 20;
+/// Requests that may pass a shard by, besides two for each shard of the stream: each may take a whole request, and a
+/// record too large for the rest of one makes it two.
+const REQUESTS_BESIDES: u64 = 20;

@@ -4,6 +4,8 @@
 //! a mistake in the batcher's bookkeeping is not repeated in the check.
 
 mod batching;
+mod by_shard;
+mod fullness;
 mod honesty;
 mod i01;
 mod i02;
@@ -18,16 +20,14 @@ mod i10;
 mod i11;
 mod i12;
 mod i13;
-mod lanes;
 mod liveness;
 mod observation;
+mod paired;
 mod patience;
 mod per_producer;
 mod placement;
-mod rates;
 mod restraint;
 mod timely;
-mod turns;
 
 use std::fmt;
 use std::time::Duration;
@@ -42,6 +42,7 @@ use crate::service::EntryReply;
 
 pub use i09::run_twice;
 pub use observation::{Cause, Kind, Observation, Records, RequestView, SentRecord};
+pub use paired::{Paired, run_paired};
 
 /// Watches one invariant.
 pub trait Checker {
@@ -137,13 +138,15 @@ pub enum Invariant {
     Readable,
     /// A request goes when it is full or due, not before.
     Batching,
-    /// After failures in a row, waits grow; rates follow what shards take.
+    /// After failures in a row, waits grow.
     Restraint,
+    /// A producer that has a full stream for itself uses it, and is refused little.
+    Fullness,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::I1,
         Self::I2,
         Self::I3,
@@ -162,6 +165,7 @@ impl Invariant {
         Self::Readable,
         Self::Batching,
         Self::Restraint,
+        Self::Fullness,
     ];
 }
 
@@ -241,11 +245,13 @@ pub(crate) struct Checkers {
 impl Checkers {
     pub(crate) fn new(options: &Options, others: Vec<Box<dyn Checker>>, began: Timestamp) -> Self {
         let mut all = every_checker();
+        if let Some(checker) = fullness::ShardsAreFull::of(options) {
+            all.push(Box::new(checker));
+        }
         // A program that polls late shows flushes, deadlines and events after what it did since.
         if options.caller.polling == Polling::Prompt {
             all.push(Box::new(timely::NothingGoesLate::default()));
             all.push(Box::new(patience::RepetitionsWait::default()));
-            all.push(Box::new(rates::RatesFollow::default()));
         }
         all.retain(|checker| options.checks.has(checker.invariant()));
         all.extend(others);

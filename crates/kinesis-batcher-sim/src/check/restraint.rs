@@ -6,7 +6,7 @@
 use kinesis_batcher_core::{RequestError, Response, Timestamp};
 use kinesis_model::{Cause as Failure, Meaning};
 
-use super::lanes::Lanes;
+use super::by_shard::ByShard;
 use super::per_producer::PerProducer;
 use super::{
     Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure, is_of_account,
@@ -22,7 +22,7 @@ pub(super) struct WaitsGrow {
 
 #[derive(Debug, Default)]
 struct Producer {
-    lanes: Lanes<Streak>,
+    lanes: ByShard<Streak>,
     requests: Streak,
     in_flight: u64,
     /// Requests answered in a row.
@@ -122,10 +122,10 @@ impl Producer {
             if before.replace(place) == Some(place) {
                 continue;
             }
-            if let Some(waited) = self.lanes.lane(place).goes_on(scene.clock) {
+            if let Some(waited) = self.lanes.at(place).goes_on(scene.clock) {
                 let what = format!(
                     "its shard refused {} times in a row, and was tried again in {waited} ms",
-                    self.lanes.lane(place).waits
+                    self.lanes.at(place).waits
                 );
                 return Err(Breach::of_record(entry.numbers[0], what));
             }
@@ -188,7 +188,7 @@ impl Producer {
             }
         }
         for (place, stored, failed) in verdicts {
-            let lane = self.lanes.lane(place);
+            let lane = self.lanes.at(place);
             if stored {
                 *lane = Streak::default();
             }

@@ -17,6 +17,10 @@ use kinesis_model::Rng;
 
 /// Everything chosen by the seed.
 pub(super) fn options(root: &Rng) -> Options {
+    let mut rng = root.fork("flood");
+    if rng.one_in(FLOOD_ONE_IN) {
+        return storm::flood(&mut rng);
+    }
     let mut rng = root.fork("storm");
     if rng.one_in(STORM_ONE_IN) {
         let mut options = storm::options(&mut rng);
@@ -240,5 +244,7 @@ pub(super) fn latency(rng: &mut Rng, micros_max: u64) -> Latency {
     }
 }
 
+/// A flood has ten times the records of other runs.
+const FLOOD_ONE_IN: u64 = 60;
 /// One run in so many is a storm or a drought.
 const STORM_ONE_IN: u64 = 6;

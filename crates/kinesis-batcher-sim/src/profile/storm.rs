@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use kinesis_batcher_core::{Config, Ordering};
-use kinesis_model::Numbering;
+use kinesis_model::{Accounting, Numbering};
 
-use crate::faults::{Fault, FaultKind, Faults};
+use crate::faults::{Fault, FaultKind, Faults, OutageKind};
 use crate::latency::Latency;
 use crate::network::Network;
 use crate::options::Options;
 use crate::service::{AccountFault, ServiceFaults};
-use crate::workload::{Keys, Rate};
+use crate::workload::{Keys, Rate, Sizes};
 use kinesis_model::Rng;
 
 pub(super) fn options(rng: &mut Rng) -> Options {
@@ -108,6 +108,51 @@ fn absence(rng: &mut Rng) -> Options {
     options
 }
 
+/// One producer has more than small shards take, all the time; in half of the runs something goes wrong for a while.
+pub(super) fn flood(rng: &mut Rng) -> Options {
+    let config = Config::builder()
+        .buffer_records_max(rng.between(300, 600) as usize)
+        .linger(Duration::from_millis(rng.between(1, 100)))
+        .time_to_live(None)
+        .build()
+        .expect("each range above is within the allowed");
+    let kind = *rng.pick(&[OutageKind::Refused, OutageKind::TimesOut, OutageKind::ServerError]);
+    let mut service = ServiceFaults::default();
+    let throttle = if rng.one_in(2) { &mut service.throttle } else { &mut service.calls_throttled };
+    *throttle = rng.magnitude(100_000, 1_000_000) as u32;
+    let account = *rng.pick(&AccountFault::ALL);
+    let what = *rng.pick(&[
+        FaultKind::Outage(kind),
+        FaultKind::Service(service),
+        FaultKind::Account(account),
+        FaultKind::LostBeforeWrite(300_000),
+    ]);
+    let from = Duration::from_secs(2);
+    let until = from + Duration::from_millis(rng.magnitude(500, 15_000));
+    let (faults, calm_from) =
+        if rng.one_in(2) { (vec![Fault::new(from, until, what)], until) } else { (Vec::new(), from) };
+    let mut options =
+        Options::default().config(config).duration(calm_from + FLOOD).faults(Faults::Plan(faults));
+    let service = &mut options.service;
+    service.shards = rng.between(1, 2) as u32;
+    service.accounting = *rng.pick(&Accounting::ALL);
+    if rng.one_in(3) {
+        service.accounting = service.accounting.counting_refused();
+    }
+    let per_second = rng.between(20, 60);
+    if rng.one_in(3) {
+        let bytes = rng.between(500, 2_000);
+        service.bytes_per_second_per_shard = (bytes * per_second) as u32;
+        options.workload.sizes = Sizes::Constant(bytes as u32);
+    } else {
+        service.records_per_second_per_shard = per_second as u32;
+    }
+    options.workload.rate = Rate::Constant(per_second * u64::from(service.shards) * rng.between(13, 20) / 10);
+    options.workload.keys = Keys::Uniform { keys: 1_000 };
+    options.workload.waiting_max = 10;
+    options
+}
+
 fn faults(rng: &mut Rng) -> Vec<Fault> {
     let mut service = ServiceFaults::default();
     (service.throttle, service.internal_failure) = (300_000, 300_000);
@@ -128,5 +173,7 @@ fn faults(rng: &mut Rng) -> Vec<Fault> {
 }
 
 const DURATION: Duration = Duration::from_millis(1_500);
+/// Long enough to settle, and to count.
+const FLOOD: Duration = Duration::from_secs(45);
 const DROUGHT: Duration = Duration::from_secs(4);
 const RESHARDS: u32 = 12;

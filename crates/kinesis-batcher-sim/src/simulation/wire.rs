@@ -31,6 +31,7 @@ impl Producer {
             world.is_over = true;
             return;
         }
+        world.ledger.set_in_flight(members.as_records().all(), true);
         let totals = &mut world.meter.totals;
         totals.requests += 1;
         totals.entries_sent += request.len() as u64;
@@ -94,6 +95,7 @@ impl Producer {
                 self.clock.read(Timestamp::from_nanos(world.now.as_nanos() - waited))
             }
         };
+        world.ledger.set_in_flight(members.as_records().all(), false);
         if world.checkers.want(Kind::Answered) {
             let answered = Observation::Answered {
                 producer: self.number,
