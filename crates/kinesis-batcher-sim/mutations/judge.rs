@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use kinesis_batcher_sim::{Faults, Options, run, run_twice};
+use kinesis_batcher_sim::{Faults, Options, run, run_paired, run_twice};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -22,7 +22,14 @@ fn main() -> ExitCode {
             if seed % TWICE_EVERY == 0 { run_twice(seed, &options) } else { run(seed, &options) }
         }));
         match report {
-            Ok(report) if report.is_ok() => {}
+            Ok(report) if report.is_ok() && seed % PAIRED_EVERY != PAIRED_EVERY / 2 => {}
+            Ok(report) if report.is_ok() => {
+                let compared = catch_unwind(AssertUnwindSafe(|| run_paired(seed, &options).compare()));
+                if let Ok(Err(what)) = compared {
+                    println!("Paired {seed} {what}");
+                    return ExitCode::FAILURE;
+                }
+            }
             Ok(report) => {
                 let violation = &report.violations[0];
                 println!("{} {seed} {violation}", violation.invariant);
@@ -38,3 +45,4 @@ fn main() -> ExitCode {
 }
 
 const TWICE_EVERY: u64 = 16;
+const PAIRED_EVERY: u64 = 16;

@@ -7,7 +7,7 @@ use std::fmt;
 pub(crate) struct Mutation {
     /// What it is called on the command line.
     pub(crate) name: String,
-    /// The invariants of which any may show it; `panic` and `hang` are among them.
+    /// The invariants of which any may show it; `Paired`, `panic` and `hang` are among them.
     pub(crate) caught_by: Vec<String>,
     /// Below the core's `src`.
     pub(crate) file: String,

@@ -73,8 +73,8 @@ mod workload;
 
 pub use caller::{Caller, Calls, Polling};
 pub use check::{
-    Breach, Cause, Checker, Checks, Invariant, Kind, Observation, Paired, Records, RequestView, Scene,
-    SentRecord, Violation, run_paired, run_twice,
+    Breach, Cause, Checker, Checks, Invariant, Observation, Paired, Records, RequestView, Scene, SentRecord,
+    Violation, run_paired, run_twice,
 };
 pub use faults::{Fault, FaultKind, Faults, OutageKind};
 pub use histogram::Percentiles;

@@ -64,83 +64,50 @@ pub struct Options {
     pub trace_lines_max: usize,
 }
 
-impl Options {
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        impl Options {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name(self, $name: $type) -> Self {
+                Self { $name, ..self }
+            })*
+        }
+    };
+}
+
+setters! {
     /// The settings of each producer's batcher.
-    #[must_use]
-    pub fn config(self, config: Config) -> Self {
-        Self { config, ..self }
-    }
-
+    config: Config,
     /// The stream.
-    #[must_use]
-    pub fn service(self, service: ServiceOptions) -> Self {
-        Self { service, ..self }
-    }
-
-    /// How many producers there are; at least one.
-    #[must_use]
-    pub fn producers(self, producers: u32) -> Self {
-        Self { producers: producers.max(1), ..self }
-    }
-
+    service: ServiceOptions,
+    /// How many producers there are; 0 counts as 1.
+    producers: u32,
     /// What each producer is asked to send.
-    #[must_use]
-    pub fn workload(self, workload: Workload) -> Self {
-        Self { workload, ..self }
-    }
-
+    workload: Workload,
     /// How the programs around the batchers call them.
-    #[must_use]
-    pub fn caller(self, caller: Caller) -> Self {
-        Self { caller, ..self }
-    }
-
+    caller: Caller,
     /// The network between the producers and the service.
-    #[must_use]
-    pub fn network(self, network: Network) -> Self {
-        Self { network, ..self }
-    }
-
+    network: Network,
     /// What goes wrong.
-    #[must_use]
-    pub fn faults(self, faults: Faults) -> Self {
-        Self { faults, ..self }
-    }
-
+    faults: Faults,
     /// How long records are offered and faults may happen.
-    #[must_use]
-    pub fn duration(self, duration: Duration) -> Self {
-        Self { duration, ..self }
-    }
-
+    duration: Duration,
     /// How much of the beginning is left out of the steady figures.
-    #[must_use]
-    pub fn settling(self, settling: Duration) -> Self {
-        Self { settling, ..self }
-    }
-
+    settling: Duration,
     /// How the producers end.
-    #[must_use]
-    pub fn ending(self, ending: Ending) -> Self {
-        Self { ending, ..self }
-    }
-
+    ending: Ending,
     /// Which invariants are watched.
-    #[must_use]
-    pub fn checks(self, checks: Checks) -> Self {
-        Self { checks, ..self }
-    }
+    checks: Checks,
+    /// Lines kept of the trace.
+    trace_lines_max: usize,
+}
 
+impl Options {
     /// The time between two points of the series.
     #[must_use]
     pub fn interval(self, interval: impl Into<Option<Duration>>) -> Self {
         Self { interval: interval.into(), ..self }
-    }
-
-    /// Lines kept of the trace.
-    #[must_use]
-    pub fn trace_lines_max(self, lines: usize) -> Self {
-        Self { trace_lines_max: lines, ..self }
     }
 }
 

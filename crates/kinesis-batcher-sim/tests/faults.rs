@@ -6,7 +6,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{Config, Event};
 use kinesis_batcher_sim::{
     AccountFault, Breach, Calls, Checker, Checks, Distribution, Fault, FaultKind, Faults, Invariant, Keys,
-    Kind, Network, Numbering, Observation, Options, OutageKind, Permits, Polling, Rate, Report, Scene,
+    Network, Numbering, Observation, Options, OutageKind, Permits, Polling, Rate, Report, Scene,
     ServiceFaults, Sizes, Totals, run, run_with,
 };
 
@@ -344,10 +344,6 @@ struct Watch(Arc<Mutex<WhileAway>>);
 impl Checker for Watch {
     fn invariant(&self) -> Invariant {
         Invariant::I13
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Requested, Kind::Settled, Kind::Event]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use kinesis_batcher_core::Config;
 use kinesis_batcher_sim::{
-    Breach, Checker, Checks, Faults, Invariant, Kind, Observation, Options, Profile, Rate, Report, Scene,
-    run, run_with,
+    Breach, Checker, Checks, Faults, Invariant, Observation, Options, Profile, Rate, Report, Scene, run,
+    run_with,
 };
 
 #[test]
@@ -170,10 +170,6 @@ struct AtMost {
 impl Checker for AtMost {
     fn invariant(&self) -> Invariant {
         Invariant::I2
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Requested]
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

@@ -4,7 +4,7 @@ use std::alloc::System;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kinesis_batcher_sim::{Breach, Checker, Faults, Invariant, Kind, Observation, Profile, Scene, run_with};
+use kinesis_batcher_sim::{Breach, Checker, Faults, Invariant, Observation, Profile, Scene, run_with};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -21,10 +21,6 @@ struct EachDay(Arc<Mutex<Vec<usize>>>);
 impl Checker for EachDay {
     fn invariant(&self) -> Invariant {
         Invariant::I4
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, _observation: &Observation<'_>) -> Result<(), Breach> {

@@ -8,8 +8,7 @@ use kinesis_batcher_core::{Batcher, Ordering, Timestamp};
 use kinesis_model::Meaning;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, tag_of};
-use crate::window::Window;
+use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, tag_of};
 
 /// Looks for requests that nothing called for.
 ///
@@ -18,7 +17,6 @@ use crate::window::Window;
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesEarly {
     producers: PerProducer<Producer>,
-    records: Window<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -47,18 +45,6 @@ impl Checker for NothingGoesEarly {
         Invariant::Batching
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Requested,
-            Kind::Answered,
-            Kind::Event,
-            Kind::Settled,
-            Kind::Crashed,
-        ]
-    }
-
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
@@ -72,7 +58,6 @@ impl Checker for NothingGoesEarly {
                 producer.accepted += 1;
                 producer.add(bytes_of(scene, record));
                 producer.by_age.push_back(record);
-                self.records.insert(record, false);
             }
             Observation::Requested { producer, request, batcher } => {
                 self.requested(scene, producer, request, batcher);
@@ -81,18 +66,14 @@ impl Checker for NothingGoesEarly {
                 let producer = self.producers.of(producer);
                 // Requests are smaller after one that was too large, and how small is not for this to know.
                 producer.searches |= meaning.is_some_and(Meaning::is_about_records);
-                for &number in request.records.all() {
-                    if let Some(in_flight) = self.records.get_mut(number) {
-                        *in_flight = false;
-                        producer.add(bytes_of(scene, number));
-                    }
+                for facts in request.records.all().iter().filter_map(|&number| scene.ledger.record(number)) {
+                    producer.add(u64::from(facts.bytes));
                 }
             }
             Observation::Event { producer, event } => {
-                if let Some(number) = tag_of(event)
-                    && self.records.remove(number) == Some(false)
-                {
-                    self.producers.of(producer).take(bytes_of(scene, number));
+                let facts = tag_of(event).and_then(|number| scene.ledger.record(number));
+                if let Some(facts) = facts.filter(|facts| !facts.in_flight) {
+                    self.producers.of(producer).take(u64::from(facts.bytes));
                 }
             }
             Observation::Settled { producer, cause, .. } => {
@@ -107,11 +88,6 @@ impl Checker for NothingGoesEarly {
                 } else if let Some(number) = early {
                     let what = "it goes in a request that is neither full nor due";
                     return Err(Breach::of_record(number, what));
-                }
-            }
-            Observation::Crashed { held, .. } => {
-                for &number in held {
-                    self.records.remove(number);
                 }
             }
             _ => {}
@@ -145,19 +121,18 @@ impl NothingGoesEarly {
                         || accepted.at < producer.shares_until
                 })
             };
-            while producer.by_age.front().is_some_and(|&number| self.records.get(number).is_none()) {
+            while producer.by_age.front().is_some_and(|&number| scene.ledger.record(number).is_none()) {
                 producer.by_age.pop_front();
             }
-            let waits = |number: &u64| self.records.get(*number).is_some_and(|in_flight| !in_flight);
+            let order = |number: &u64| scene.ledger.record(*number)?.accepted.map(|accepted| accepted.order);
+            let waits = |number: &&u64| scene.ledger.record(**number).is_some_and(|facts| !facts.in_flight);
             // The oldest comes first, so that it decides for all.
-            let oldest = producer.by_age.iter().copied().find(waits);
+            let others = producer.by_age.iter().find(waits);
+            let oldest = request.records.all().iter().chain(others).copied().min_by_key(order);
             producer.early = oldest.filter(|&number| !is_due(number));
         }
-        for &number in request.records.all() {
-            if let Some(in_flight) = self.records.get_mut(number) {
-                *in_flight = true;
-                producer.take(bytes_of(scene, number));
-            }
+        for facts in request.records.all().iter().filter_map(|&number| scene.ledger.record(number)) {
+            producer.take(u64::from(facts.bytes));
         }
     }
 }

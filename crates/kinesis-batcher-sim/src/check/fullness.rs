@@ -9,7 +9,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{ShardLimit, ShardMap, Timestamp};
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
-use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Scene};
+use super::{Breach, Checker, EntryReply, Invariant, Observation, Scene};
 use crate::faults::{FaultKind, Faults};
 use crate::options::Options;
 use crate::service::{Kinesis, PutEntry};
@@ -143,10 +143,6 @@ impl ShardsAreFull {
 impl Checker for ShardsAreFull {
     fn invariant(&self) -> Invariant {
         Invariant::Fullness
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Stored, Kind::MapGiven, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

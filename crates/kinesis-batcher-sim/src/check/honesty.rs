@@ -9,7 +9,7 @@ use kinesis_batcher_core::{
 use kinesis_model::{Meaning, entry_meaning};
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, RequestView, Scene};
+use super::{Breach, Checker, EntryReply, Invariant, Observation, Records, RequestView, Scene};
 use crate::service::sequence_number;
 use crate::window::Window;
 
@@ -70,18 +70,6 @@ impl Checker for ReceiptsAreTrue {
         Invariant::Honesty
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Stored,
-            Kind::Answered,
-            Kind::MapGiven,
-            Kind::Event,
-            Kind::Crashed,
-        ]
-    }
-
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => self.learn(producer, batcher.shard_map()),
@@ -102,9 +90,7 @@ impl Checker for ReceiptsAreTrue {
                 return self.failed(scene, *tag, record, failure);
             }
             Observation::Crashed { held, .. } => {
-                for &number in held {
-                    self.records.remove(number);
-                }
+                held.iter().for_each(|&number| _ = self.records.remove(number));
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use kinesis_batcher_core::Event;
 
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Checker, Invariant, Observation, Scene};
 use crate::window::Window;
 
 /// Knows who holds which tag.
@@ -17,10 +17,6 @@ impl Checker for EachTagOnce {
         Invariant::I1
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Accepted, Kind::Event, Kind::Crashed]
-    }
-
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Accepted { producer, record } => match self.held.insert(record, producer) {
@@ -33,9 +29,7 @@ impl Checker for EachTagOnce {
                 _ => Ok(()),
             },
             Observation::Crashed { held, .. } => {
-                for &number in held {
-                    self.held.remove(number);
-                }
+                held.iter().for_each(|&number| _ = self.held.remove(number));
                 Ok(())
             }
             _ => Ok(()),

@@ -8,7 +8,7 @@ use kinesis_model::Cause as Failure;
 use kinesis_model::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Checker, Invariant, Observation, RequestView, Scene};
 
 /// Looks at each request as it goes.
 #[derive(Debug, Default)]
@@ -30,10 +30,6 @@ struct Producer {
 impl Checker for RequestLimits {
     fn invariant(&self) -> Invariant {
         Invariant::I2
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered]
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

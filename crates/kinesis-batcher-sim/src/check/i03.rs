@@ -12,7 +12,7 @@ use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::by_shard::ByShard;
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Checker, Invariant, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Keeps the account of each shard for each producer.
@@ -61,10 +61,6 @@ impl Checker for ShardWindows {
         Invariant::I3
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Crashed]
-    }
-
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
@@ -92,9 +88,7 @@ impl Checker for ShardWindows {
                 Ok(())
             }
             Observation::Crashed { requests, .. } => {
-                for &number in requests {
-                    self.on_their_way.remove(number);
-                }
+                requests.iter().for_each(|&number| _ = self.on_their_way.remove(number));
                 Ok(())
             }
             _ => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kinesis_batcher_core::{Batcher, Event, HashKey, PushErrorReason, ShardMap};
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene, is_stored_as_predicted};
+use super::{Breach, Checker, Invariant, Observation, Scene, is_stored_as_predicted};
 
 /// Adds up what each producer holds.
 #[derive(Debug, Default)]
@@ -44,18 +44,6 @@ struct Shares {
 impl Checker for BufferBound {
     fn invariant(&self) -> Invariant {
         Invariant::I4
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Refused,
-            Kind::Answered,
-            Kind::MapGiven,
-            Kind::Event,
-            Kind::Settled,
-        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

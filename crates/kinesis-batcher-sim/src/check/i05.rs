@@ -3,7 +3,7 @@
 use kinesis_batcher_core::Ordering;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene, is_of_account, tag_of};
+use super::{Breach, Checker, Invariant, Observation, Scene, is_of_account, tag_of};
 
 /// Looks whether anything will ever happen.
 #[derive(Debug, Default)]
@@ -24,10 +24,6 @@ struct Producer {
 impl Checker for SomethingWillHappen {
     fn invariant(&self) -> Invariant {
         Invariant::I5
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

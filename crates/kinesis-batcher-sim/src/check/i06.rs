@@ -1,7 +1,7 @@
 //! I6: `handle_timeout` at the deadline makes progress: the deadline moves on, and not by a hair each time.
 
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Cause, Checker, Invariant, Observation, Scene};
 
 /// Compares deadlines with the clock.
 #[derive(Debug, Default)]
@@ -20,10 +20,6 @@ struct Producer {
 impl Checker for DeadlinesMoveOn {
     fn invariant(&self) -> Invariant {
         Invariant::I6
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Accepted, Kind::Answered, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

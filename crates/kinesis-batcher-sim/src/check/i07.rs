@@ -1,7 +1,7 @@
 //! I7: a backward step of time changes nothing.
 
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Cause, Checker, Invariant, Observation, Scene};
 
 /// Compares what can be seen before and after a step back.
 #[derive(Debug, Default)]
@@ -20,10 +20,6 @@ struct Producer {
 impl Checker for BackwardChangesNothing {
     fn invariant(&self) -> Invariant {
         Invariant::I7
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Requested, Kind::Event, Kind::Settled]
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

@@ -9,7 +9,7 @@ use kinesis_batcher_core::{Event, FailureReason, HashKey, Ordering, RecordOutcom
 use kinesis_model::{Cause as Failure, Meaning, NOT_SENT};
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure};
+use super::{Breach, Checker, Invariant, Observation, RequestView, Scene, entry_failure};
 use crate::window::Window;
 
 /// Counts the attempts of each record and knows when it expires.
@@ -45,18 +45,6 @@ struct Producer {
 impl Checker for AttemptsAndAge {
     fn invariant(&self) -> Invariant {
         Invariant::I8
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Requested,
-            Kind::Answered,
-            Kind::Event,
-            Kind::Settled,
-            Kind::Crashed,
-        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -110,9 +98,7 @@ impl Checker for AttemptsAndAge {
             Observation::Event { producer, event } => self.event(scene, producer, event),
             Observation::Settled { producer, .. } => self.settled(scene, producer),
             Observation::Crashed { held, .. } => {
-                for &number in held {
-                    self.records.remove(number);
-                }
+                held.iter().for_each(|&number| _ = self.records.remove(number));
                 Ok(())
             }
             _ => Ok(()),

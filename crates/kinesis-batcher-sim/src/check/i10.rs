@@ -22,7 +22,7 @@ use kinesis_model::Meaning;
 
 use super::i03::{BURST_NANOS, Rates};
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, is_of_account};
+use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, is_of_account};
 use crate::ledger::Ledger;
 use crate::window::Window;
 
@@ -36,7 +36,6 @@ pub(super) struct FreeShardsGo {
 /// A request on its way.
 #[derive(Clone, Debug)]
 struct Flight {
-    sent_at: Timestamp,
     maps: u64,
     /// By the index of its shard, what was sent there.
     shards: Vec<(usize, [u64; 2])>,
@@ -92,18 +91,6 @@ struct Shard {
 impl Checker for FreeShardsGo {
     fn invariant(&self) -> Invariant {
         Invariant::I10
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Requested,
-            Kind::Answered,
-            Kind::MapGiven,
-            Kind::Settled,
-            Kind::Crashed,
-        ]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -163,7 +150,7 @@ impl Producer {
     fn requested(&mut self, scene: &Scene<'_>, request: RequestView<'_>) -> Flight {
         self.in_flight += 1;
         self.requests += 1;
-        let mut flight = Flight { sent_at: scene.clock, maps: self.maps, shards: Vec::new() };
+        let mut flight = Flight { maps: self.maps, shards: Vec::new() };
         for sent in request.sent() {
             let Some(index) = sent.numbers.first().and_then(|&number| self.index_of(scene, number)) else {
                 continue;
@@ -199,7 +186,7 @@ impl Producer {
             // What waits for something else besides may go on to wait as long as it would have.
             let is_free = !shard.is_slow && !self.searches && !self.keeps_order;
             if is_free && meaning.is_some_and(|meaning| !meaning.leaves_doubt()) {
-                shard.used_less(scene.clock, flight.sent_at, costs);
+                shard.used_less(scene.clock, request.sent_at, costs);
             }
         }
         if let (Ok(response), None) = (outcome, meaning) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use kinesis_batcher_core::{Event, HashKey, Ordering};
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, EntryReply, Invariant, Kind, Observation, Records, Scene};
+use super::{Breach, Checker, EntryReply, Invariant, Observation, Records, Scene};
 use crate::window::Window;
 
 /// Knows the last record of each key that was stored for the first time.
@@ -65,10 +65,6 @@ impl Checker for OrderOfKeys {
         Invariant::I11
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Stored, Kind::Event, Kind::Crashed]
-    }
-
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
@@ -87,9 +83,7 @@ impl Checker for OrderOfKeys {
                 Ok(())
             }
             Observation::Crashed { held, .. } => {
-                for &number in held {
-                    self.stored.remove(number);
-                }
+                held.iter().for_each(|&number| _ = self.stored.remove(number));
                 Ok(())
             }
             _ => Ok(()),

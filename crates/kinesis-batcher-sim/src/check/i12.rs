@@ -4,14 +4,13 @@ use kinesis_batcher_core::{Batcher, Event, FailureReason, Stats, Timestamp};
 use kinesis_model::Cause as Failure;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene, entry_failure, tag_of};
+use super::{Breach, Checker, Invariant, Observation, Scene, entry_failure, tag_of};
 use crate::window::Window;
 
 /// Counts along.
 #[derive(Debug, Default)]
 pub(super) struct FiguresAddUp {
     producers: PerProducer<Counts>,
-    sent_at: Window<Timestamp>,
     /// By record.
     last_sent_at: Window<Timestamp>,
 }
@@ -60,18 +59,6 @@ impl Checker for FiguresAddUp {
         Invariant::I12
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Accepted,
-            Kind::Refused,
-            Kind::Requested,
-            Kind::Answered,
-            Kind::Event,
-            Kind::Settled,
-            Kind::Crashed,
-        ]
-    }
-
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         let Some(producer) = observation.producer() else { return Ok(()) };
         let counts = self.producers.of(producer);
@@ -88,10 +75,9 @@ impl Checker for FiguresAddUp {
                 counts.records_in_flight += request.records.all().len() as u64;
                 counts.request_entries += request.request.len() as u128;
                 counts.request_bytes += request.sent().map(|sent| sent.bytes() as u128).sum::<u128>();
-                self.sent_at.insert(request.number, scene.clock);
             }
             Observation::Answered { request, outcome, meaning, .. } => {
-                let sent_at = self.sent_at.remove(request.number).unwrap_or(scene.clock);
+                let sent_at = request.sent_at;
                 counts.is_clock_off |= scene.clock != scene.now;
                 counts.request_duration += scene.clock.since(sent_at).as_nanos();
                 for &number in request.records.all() {
@@ -110,9 +96,8 @@ impl Checker for FiguresAddUp {
                 let sent_at = tag_of(event).and_then(|tag| self.last_sent_at.remove(tag));
                 counts.event(scene, event, sent_at);
             }
-            Observation::Crashed { held, requests, .. } => {
+            Observation::Crashed { held, .. } => {
                 held.iter().for_each(|&number| _ = self.last_sent_at.remove(number));
-                requests.iter().for_each(|&number| _ = self.sent_at.remove(number));
             }
             Observation::Settled { batcher, .. } => return counts.compare(batcher),
             _ => {}

@@ -10,7 +10,7 @@ use kinesis_batcher_core::{
 use kinesis_model::Meaning;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene, is_of_account, tag_of};
+use super::{Breach, Checker, Invariant, Observation, Scene, is_of_account, tag_of};
 
 /// Keeps its own account of whether each producer holds, from what it was answered.
 #[derive(Debug, Default)]
@@ -54,10 +54,6 @@ enum Verdict {
 impl Checker for NoneFailsForAnother {
     fn invariant(&self) -> Invariant {
         Invariant::I13
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Accepted, Kind::Requested, Kind::Answered, Kind::Event, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

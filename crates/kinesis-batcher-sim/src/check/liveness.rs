@@ -4,7 +4,7 @@
 use kinesis_batcher_core::Event;
 
 use super::per_producer::PerProducer;
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Checker, Invariant, Observation, Scene};
 
 /// Waits for the end.
 #[derive(Debug, Default)]
@@ -21,10 +21,6 @@ struct Producer {
 impl Checker for TheEndIsLast {
     fn invariant(&self) -> Invariant {
         Invariant::Liveness
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Accepted, Kind::Requested, Kind::Event, Kind::Settled]
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

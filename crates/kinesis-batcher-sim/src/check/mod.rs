@@ -41,16 +41,13 @@ use crate::options::Options;
 use crate::service::EntryReply;
 
 pub use i09::run_twice;
-pub use observation::{Cause, Kind, Observation, Records, RequestView, SentRecord};
+pub use observation::{Cause, Observation, Records, RequestView, SentRecord};
 pub use paired::{Paired, run_paired};
 
 /// Watches one invariant.
 pub trait Checker {
     /// Which.
     fn invariant(&self) -> Invariant;
-
-    /// What it wants to see; it is shown nothing else.
-    fn kinds(&self) -> &'static [Kind];
 
     /// Something happened.
     ///
@@ -144,31 +141,6 @@ pub enum Invariant {
     Fullness,
 }
 
-impl Invariant {
-    /// All of them.
-    pub const ALL: [Self; 19] = [
-        Self::I1,
-        Self::I2,
-        Self::I3,
-        Self::I4,
-        Self::I5,
-        Self::I6,
-        Self::I7,
-        Self::I8,
-        Self::I9,
-        Self::I10,
-        Self::I11,
-        Self::I12,
-        Self::I13,
-        Self::Liveness,
-        Self::Honesty,
-        Self::Readable,
-        Self::Batching,
-        Self::Restraint,
-        Self::Fullness,
-    ];
-}
-
 impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
@@ -236,8 +208,6 @@ impl fmt::Display for Violation {
 /// The checkers of one run.
 pub(crate) struct Checkers {
     all: Vec<Box<dyn Checker>>,
-    /// For each [`Kind`], the checkers that want to see it.
-    by_kind: [Vec<u16>; Kind::COUNT],
     violations: Vec<Violation>,
     began: Timestamp,
 }
@@ -255,25 +225,12 @@ impl Checkers {
         }
         all.retain(|checker| options.checks.has(checker.invariant()));
         all.extend(others);
-        let mut by_kind: [Vec<u16>; Kind::COUNT] = Default::default();
-        for (index, checker) in (0u16..).zip(&all) {
-            for &kind in checker.kinds() {
-                by_kind[kind as usize].push(index);
-            }
-        }
-        Self { all, by_kind, violations: Vec::new(), began }
-    }
-
-    /// Whether anyone wants to see this kind, so that nothing is prepared for nobody.
-    #[inline]
-    pub(crate) fn want(&self, kind: Kind) -> bool {
-        !self.by_kind[kind as usize].is_empty()
+        Self { all, violations: Vec::new(), began }
     }
 
     #[inline]
     pub(crate) fn show(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) {
-        for &index in &self.by_kind[observation.kind() as usize] {
-            let checker = &mut self.all[usize::from(index)];
+        for checker in &mut self.all {
             if let Err(breach) = checker.observe(scene, observation) {
                 let invariant = checker.invariant();
                 note(

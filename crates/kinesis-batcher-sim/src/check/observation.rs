@@ -2,7 +2,7 @@
 
 use kinesis_batcher_core::{
     Batcher, Deadline, Event, HashKey, PushErrorReason, Request, RequestError, RequestRecord, Response,
-    ShardMap, Stats,
+    ShardMap, Stats, Timestamp,
 };
 
 use kinesis_model::Meaning;
@@ -119,25 +119,6 @@ pub enum Observation<'a> {
 }
 
 impl Observation<'_> {
-    /// Its kind.
-    #[must_use]
-    #[inline]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Began { .. } => Kind::Began,
-            Self::Accepted { .. } => Kind::Accepted,
-            Self::Refused { .. } => Kind::Refused,
-            Self::Requested { .. } => Kind::Requested,
-            Self::Stored { .. } => Kind::Stored,
-            Self::Answered { .. } => Kind::Answered,
-            Self::Event { .. } => Kind::Event,
-            Self::MapGiven { .. } => Kind::MapGiven,
-            Self::Settled { .. } => Kind::Settled,
-            Self::Crashed { .. } => Kind::Crashed,
-            Self::Healed => Kind::Healed,
-        }
-    }
-
     /// The producer it concerns.
     #[must_use]
     pub fn producer(&self) -> Option<u32> {
@@ -155,28 +136,6 @@ impl Observation<'_> {
             Self::Healed => None,
         }
     }
-}
-
-/// The kinds of [`Observation`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are named as the observations, which are documented")]
-#[non_exhaustive]
-pub enum Kind {
-    Began,
-    Accepted,
-    Refused,
-    Requested,
-    Stored,
-    Answered,
-    Event,
-    MapGiven,
-    Settled,
-    Crashed,
-    Healed,
-}
-
-impl Kind {
-    pub(crate) const COUNT: usize = Self::Healed as usize + 1;
 }
 
 /// Why a batcher was called.
@@ -208,6 +167,8 @@ pub enum Cause {
 pub struct RequestView<'a> {
     /// Counts requests from 0 over all producers.
     pub number: u64,
+    /// When it left, by its producer's clock.
+    pub sent_at: Timestamp,
     /// The request.
     pub request: &'a Request<u64>,
     /// The record numbers in each of its Kinesis records.

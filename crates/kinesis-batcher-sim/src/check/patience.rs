@@ -8,7 +8,7 @@ use kinesis_batcher_core::{
 };
 
 use super::per_producer::PerProducer;
-use super::{Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene};
+use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Watches the time between what a producer repeats.
@@ -35,10 +35,6 @@ struct Producer {
 impl Checker for RepetitionsWait {
     fn invariant(&self) -> Invariant {
         Invariant::Restraint
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Event, Kind::Settled]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

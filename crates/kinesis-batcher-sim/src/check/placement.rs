@@ -1,6 +1,6 @@
 //! An aggregate holds records of one shard only, by the map that its sender has.
 
-use super::{Breach, Checker, Invariant, Kind, Observation, Scene};
+use super::{Breach, Checker, Invariant, Observation, Scene};
 
 /// Looks into aggregates as they go.
 #[derive(Debug, Default)]
@@ -9,10 +9,6 @@ pub(super) struct AggregatesOfOneShard;
 impl Checker for AggregatesOfOneShard {
     fn invariant(&self) -> Invariant {
         Invariant::Honesty
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Requested]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {

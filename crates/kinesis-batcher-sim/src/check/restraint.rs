@@ -1,7 +1,7 @@
 //! After failures in a row, waits grow: an outage or a hot shard is not hammered. After answers in a row, all is open.
 //!
-//! A single wait is drawn evenly from zero to a ceiling that doubles from 50 ms to 1 s, so it says nothing. Eight in a
-//! row add up to less than 100 ms in one of a thousand million cases.
+//! A single wait may be drawn from zero up, so it says nothing. Of a shard that refuses everything the sum of many is
+//! bounded: after the first few, it is tried no more than about ten times a second.
 
 use kinesis_batcher_core::{RequestError, Response, Timestamp};
 use kinesis_model::{Cause as Failure, Meaning};
@@ -9,15 +9,13 @@ use kinesis_model::{Cause as Failure, Meaning};
 use super::by_shard::ByShard;
 use super::per_producer::PerProducer;
 use super::{
-    Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, entry_failure, is_of_account,
+    Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, entry_failure, is_of_account,
 };
-use crate::window::Window;
 
 /// Adds up waits after failures, of requests as a whole and of each shard.
 #[derive(Debug, Default)]
 pub(super) struct WaitsGrow {
     producers: PerProducer<Producer>,
-    sent_at: Window<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -44,13 +42,16 @@ struct Streak {
     waiting: bool,
 }
 
+/// Waits in a row, and what they add up to at the least.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    waits: u32,
+    nanos_min: u64,
+}
+
 impl Checker for WaitsGrow {
     fn invariant(&self) -> Invariant {
         Invariant::Restraint
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &[Kind::Began, Kind::Requested, Kind::Answered, Kind::MapGiven, Kind::Settled, Kind::Crashed]
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
@@ -64,13 +65,11 @@ impl Checker for WaitsGrow {
                 self.producers.of(producer).lanes.refresh(map, Streak::default);
             }
             Observation::Requested { producer, request, batcher } => {
-                self.sent_at.insert(request.number, scene.clock);
                 let in_flight_max = batcher.config().in_flight_requests_max() as u64;
                 return self.producers.of(producer).requested(scene, request, in_flight_max);
             }
             Observation::Answered { producer, request, outcome, meaning } => {
-                let sent_at = self.sent_at.remove(request.number).unwrap_or(scene.clock);
-                self.producers.of(producer).answered(scene, sent_at, request, outcome, meaning);
+                self.producers.of(producer).answered(scene, request, outcome, meaning);
             }
             Observation::Settled { producer, cause: Cause::Response, batcher, .. } => {
                 let (max, answers) =
@@ -80,11 +79,6 @@ impl Checker for WaitsGrow {
                     return Err(Breach::new(format!(
                         "{answers} requests in a row were answered, and {allowed} of {max} may be on their way"
                     )));
-                }
-            }
-            Observation::Crashed { requests, .. } => {
-                for &number in requests {
-                    self.sent_at.remove(number);
                 }
             }
             _ => {}
@@ -109,7 +103,7 @@ impl Producer {
                 "after {failures} failed requests in a row {in_flight} are on their way"
             )));
         }
-        if let Some(waited) = self.requests.goes_on(scene.clock) {
+        if let Some(waited) = self.requests.goes_on(scene.clock, REQUESTS_LATE) {
             return Err(Breach::new(format!(
                 "{WAITS_MIN} failed requests in a row were followed in {waited} ms"
             )));
@@ -122,7 +116,7 @@ impl Producer {
             if before.replace(place) == Some(place) {
                 continue;
             }
-            if let Some(waited) = self.lanes.at(place).goes_on(scene.clock) {
+            if let Some(waited) = self.lanes.at(place).goes_on(scene.clock, SHARD_LATE) {
                 let what = format!(
                     "its shard refused {} times in a row, and was tried again in {waited} ms",
                     self.lanes.at(place).waits
@@ -136,7 +130,6 @@ impl Producer {
     fn answered(
         &mut self,
         scene: &Scene<'_>,
-        sent_at: Timestamp,
         request: RequestView<'_>,
         outcome: &Result<Response, RequestError>,
         meaning: Option<Meaning>,
@@ -146,31 +139,25 @@ impl Producer {
         match (outcome, meaning) {
             (Ok(response), None) => {
                 if is_of_account(response) {
-                    self.requests.fails(scene.clock, sent_at);
+                    self.requests.fails(scene.clock, request.sent_at);
                     self.answers = 0;
                 } else {
                     self.requests = Streak::default();
                 }
-                self.each_answered(scene, sent_at, request, response);
+                self.each_answered(scene, request, response);
             }
             (_, Some(meaning)) if meaning.is_about_records() => {
                 self.requests = Streak::default();
             }
             _ => {
-                self.requests.fails(scene.clock, sent_at);
+                self.requests.fails(scene.clock, request.sent_at);
                 self.answers = 0;
             }
         }
     }
 
     /// Each shard's records are neighbours in a request.
-    fn each_answered(
-        &mut self,
-        scene: &Scene<'_>,
-        sent_at: Timestamp,
-        request: RequestView<'_>,
-        response: &Response,
-    ) {
+    fn each_answered(&mut self, scene: &Scene<'_>, request: RequestView<'_>, response: &Response) {
         let mut verdicts: Vec<(u32, bool, bool)> = Vec::new();
         for (entry, outcome) in request.sent().zip(&response.outcomes) {
             let facts = entry.numbers.first().and_then(|&number| scene.ledger.record(number));
@@ -193,7 +180,7 @@ impl Producer {
                 *lane = Streak::default();
             }
             if failed {
-                lane.fails(scene.clock, sent_at);
+                lane.fails(scene.clock, request.sent_at);
             }
         }
     }
@@ -211,7 +198,7 @@ impl Streak {
     }
 
     /// Something goes: gives the milliseconds waited so far if that is too little.
-    fn goes_on(&mut self, clock: Timestamp) -> Option<u64> {
+    fn goes_on(&mut self, clock: Timestamp, late: Late) -> Option<u64> {
         if !std::mem::take(&mut self.waiting) {
             return None;
         }
@@ -222,7 +209,7 @@ impl Streak {
             self.waited_late_nanos += waited;
         }
         let is_short = self.waits >= WAITS_MIN && self.waited_nanos < WAITED_NANOS_MIN
-            || self.waits == CEILING_AFTER + LATE_WAITS && self.waited_late_nanos < WAITED_LATE_NANOS_MIN;
+            || self.waits == CEILING_AFTER + late.waits && self.waited_late_nanos < late.nanos_min;
         is_short.then_some(self.waited_nanos / 1_000_000)
     }
 }
@@ -232,9 +219,10 @@ const WAITS_MIN: u32 = 8;
 const WAITED_NANOS_MIN: u64 = 100_000_000;
 /// So many failures take the ceiling of a wait from 50 ms to 1 s.
 const CEILING_AFTER: u32 = 5;
-const LATE_WAITS: u32 = 12;
 /// Twelve waits of up to a second add up to less in 6 × 10^-10 of all cases.
-const WAITED_LATE_NANOS_MIN: u64 = 900_000_000;
+const REQUESTS_LATE: Late = Late { waits: 12, nanos_min: 900_000_000 };
+/// So do as many of up to 300 ms.
+const SHARD_LATE: Late = Late { waits: 48, nanos_min: 3_700_000_000 };
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +233,7 @@ mod tests {
         (0..12u64).any(|n| {
             let sent_at = Timestamp::from_millis(1_000 * n);
             streak.fails(Timestamp::from_millis(1_000 * n + 10), sent_at);
-            streak.goes_on(Timestamp::from_millis(1_000 * n + 10 + wait_millis)).is_some()
+            streak.goes_on(Timestamp::from_millis(1_000 * n + 10 + wait_millis), SHARD_LATE).is_some()
         })
     }
 

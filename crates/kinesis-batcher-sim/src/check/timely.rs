@@ -10,17 +10,13 @@ use std::time::Duration;
 use kinesis_batcher_core::{Batcher, Config, Deadline, Event, Ordering, ShardLimit, ShardMap, Timestamp};
 
 use super::per_producer::PerProducer;
-use super::{
-    Breach, Cause, Checker, Invariant, Kind, Observation, RequestView, Scene, is_stored_as_predicted, tag_of,
-};
-use crate::window::Window;
+use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, is_stored_as_predicted};
+use crate::ledger::Ledger;
 
 /// Watches undisturbed producers.
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesLate {
     producers: PerProducer<Producer>,
-    /// Buffered records: whether they are in flight.
-    in_flight: Window<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -44,19 +40,6 @@ impl Checker for NothingGoesLate {
         Invariant::Batching
     }
 
-    fn kinds(&self) -> &'static [Kind] {
-        &[
-            Kind::Began,
-            Kind::Accepted,
-            Kind::Requested,
-            Kind::Answered,
-            Kind::MapGiven,
-            Kind::Event,
-            Kind::Settled,
-            Kind::Crashed,
-        ]
-    }
-
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
             Observation::Began { producer, batcher } => {
@@ -70,11 +53,10 @@ impl Checker for NothingGoesLate {
                     && !batcher.shard_map().is_unknown();
             }
             Observation::Accepted { producer, record } => {
-                self.in_flight.insert(record, false);
                 let facts = scene.ledger.record(record);
                 let producer = self.producers.of(producer);
                 producer.accepted += 1;
-                producer.forget_ended(&self.in_flight);
+                producer.forget_ended(scene.ledger);
                 producer.by_age.push_back(record);
                 producer.largest = producer.largest.max(facts.map_or(0, |facts| facts.bytes as usize));
                 // It goes by itself, and ends the aggregate before it.
@@ -97,15 +79,7 @@ impl Checker for NothingGoesLate {
                 producer.is_judged &= producer.map.as_ref() == Some(map);
             }
             Observation::Event { producer, event } => {
-                if let Some(number) = tag_of(event) {
-                    self.in_flight.remove(number);
-                }
                 self.producers.of(producer).is_judged &= !matches!(event, Event::Failed { .. });
-            }
-            Observation::Crashed { held, .. } => {
-                for &number in held {
-                    self.in_flight.remove(number);
-                }
             }
             Observation::Settled { producer, cause, batcher, deadline, .. } => {
                 return self.settled(scene, producer, cause, batcher, deadline);
@@ -126,11 +100,6 @@ impl NothingGoesLate {
     ) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
         producer.requests_in_flight += 1;
-        for &number in request.records.all() {
-            if let Some(in_flight) = self.in_flight.get_mut(number) {
-                *in_flight = true;
-            }
-        }
         if !producer.is_judged {
             return Ok(());
         }
@@ -147,11 +116,8 @@ impl NothingGoesLate {
         }
         let shards: BTreeSet<usize> =
             request.sent().filter_map(|sent| producer.shard_of(scene, sent.numbers)).collect();
-        producer.forget_ended(&self.in_flight);
-        for &number in &producer.by_age {
-            if self.in_flight.get(number) != Some(&false) {
-                continue;
-            }
+        producer.forget_ended(scene.ledger);
+        for &number in producer.by_age.iter().filter(|&&number| waits(scene.ledger, number)) {
             let is_of_these =
                 producer.shard_of(scene, &[number]).is_some_and(|shard| shards.contains(&shard));
             // Records that share an aggregate may wait for others, each for as long as it lingers.
@@ -183,9 +149,9 @@ impl NothingGoesLate {
         if !producer.is_judged || producer.requests_in_flight >= config.in_flight_requests_max() {
             return Ok(());
         }
-        producer.forget_ended(&self.in_flight);
-        let waits = |number: &u64| self.in_flight.get(*number) == Some(&false);
-        let Some(oldest) = producer.by_age.iter().copied().find(waits) else { return Ok(()) };
+        producer.forget_ended(scene.ledger);
+        let oldest = producer.by_age.iter().copied().find(|&number| waits(scene.ledger, number));
+        let Some(oldest) = oldest else { return Ok(()) };
         let Some(due_at) = producer.due_at(scene, oldest, config.linger()) else { return Ok(()) };
         let latest = due_at.max(scene.clock).after(STEP_MAX);
         match deadline {
@@ -201,8 +167,8 @@ impl NothingGoesLate {
 }
 
 impl Producer {
-    fn forget_ended(&mut self, in_flight: &Window<bool>) {
-        while self.by_age.front().is_some_and(|&number| in_flight.get(number).is_none()) {
+    fn forget_ended(&mut self, ledger: &Ledger) {
+        while self.by_age.front().is_some_and(|&number| ledger.record(number).is_none()) {
             self.by_age.pop_front();
         }
     }
@@ -256,6 +222,11 @@ impl Producer {
         }
         Ok(())
     }
+}
+
+/// Of an undisturbed producer, what is stored has come back, and its end may be told after the next requests.
+fn waits(ledger: &Ledger, number: u64) -> bool {
+    ledger.record(number).is_some_and(|facts| !facts.in_flight) && !ledger.is_stored(number)
 }
 
 /// A Kinesis record and what decides whether the next one could have joined it.

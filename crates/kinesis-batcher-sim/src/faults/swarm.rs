@@ -52,26 +52,11 @@ struct Swarm<'a> {
 
 impl Swarm<'_> {
     fn network(&mut self) {
-        if self.rng.one_in(4) {
-            let often = self.often();
-            self.for_a_while(FaultKind::LostBeforeWrite(often));
-        }
-        if self.rng.one_in(4) {
-            let often = self.often();
-            self.for_a_while(FaultKind::LostAfterWrite(often));
-        }
-        if self.rng.one_in(6) {
-            let often = self.often();
-            self.for_a_while(FaultKind::LateArrival(often));
-        }
-        if self.rng.one_in(8) {
-            let often = self.often();
-            self.for_a_while(FaultKind::Duplicated(often));
-        }
-        if self.rng.one_in(10) {
-            let often = self.often();
-            self.for_a_while(FaultKind::ReplyStuck(often));
-        }
+        self.perhaps(4, FaultKind::LostBeforeWrite);
+        self.perhaps(4, FaultKind::LostAfterWrite);
+        self.perhaps(6, FaultKind::LateArrival);
+        self.perhaps(8, FaultKind::Duplicated);
+        self.perhaps(10, FaultKind::ReplyStuck);
         if self.rng.one_in(5) {
             let hundredths = self.rng.magnitude(10, 10_000) as u32;
             self.for_a_while(FaultKind::Slow(hundredths));
@@ -86,22 +71,10 @@ impl Swarm<'_> {
     }
 
     fn replies(&mut self) {
-        if self.rng.one_in(10) {
-            let often = self.often();
-            self.for_a_while(FaultKind::ReplyTooShort(often));
-        }
-        if self.rng.one_in(10) {
-            let often = self.often();
-            self.for_a_while(FaultKind::ReplyTooLong(often));
-        }
-        if self.rng.one_in(8) {
-            let often = self.often();
-            self.for_a_while(FaultKind::UnknownShard(often));
-        }
-        if self.rng.one_in(8) {
-            let often = self.often();
-            self.for_a_while(FaultKind::NoVerdict(often));
-        }
+        self.perhaps(10, FaultKind::ReplyTooShort);
+        self.perhaps(10, FaultKind::ReplyTooLong);
+        self.perhaps(8, FaultKind::UnknownShard);
+        self.perhaps(8, FaultKind::NoVerdict);
     }
 
     fn service(&mut self) {
@@ -109,43 +82,21 @@ impl Swarm<'_> {
             return;
         }
         let mut faults = ServiceFaults::default();
-        if self.rng.one_in(2) {
-            faults.internal_failure = self.often();
-        }
-        if self.rng.one_in(2) {
-            faults.throttle = self.often();
-        }
-        if self.rng.one_in(6) {
-            faults.unknown_code = self.often();
-        }
-        if self.rng.one_in(2) {
-            faults.failures_stored = self.often();
-        }
-        if self.rng.one_in(8) {
-            faults.kms = self.often();
-        }
-        if self.rng.one_in(8) {
-            faults.kms_throttle = self.often();
-        }
-        if self.rng.one_in(4) {
-            faults.calls_internal_failure = self.often();
-        }
-        if self.rng.one_in(6) {
-            faults.calls_unavailable = self.often();
-        }
+        faults.internal_failure = self.perhaps_often(2);
+        faults.throttle = self.perhaps_often(2);
+        faults.unknown_code = self.perhaps_often(6);
+        faults.failures_stored = self.perhaps_often(2);
+        faults.kms = self.perhaps_often(8);
+        faults.kms_throttle = self.perhaps_often(8);
+        faults.calls_internal_failure = self.perhaps_often(4);
+        faults.calls_unavailable = self.perhaps_often(6);
         if self.rng.one_in(2) {
             faults.calls_failed_stored = self.often();
             faults.calls_failed_stored_part = self.rng.below(1_000_000) as u32;
         }
-        if self.rng.one_in(6) {
-            faults.calls_throttled = self.often();
-        }
-        if self.rng.one_in(8) {
-            faults.calls_expired_token = self.often();
-        }
-        if self.rng.one_in(20) {
-            faults.calls_access_denied = self.often();
-        }
+        faults.calls_throttled = self.perhaps_often(6);
+        faults.calls_expired_token = self.perhaps_often(8);
+        faults.calls_access_denied = self.perhaps_often(20);
         self.for_a_while(FaultKind::Service(faults));
     }
 
@@ -160,19 +111,12 @@ impl Swarm<'_> {
                 self.at_some_time(what);
             }
         }
-        if self.rng.one_in(6) {
-            let often = self.often();
-            self.for_a_while(FaultKind::MapFails(often));
-        }
-        if self.rng.one_in(6) {
-            let often = self.often();
-            self.for_a_while(FaultKind::MapStale(often));
-        }
+        self.perhaps(6, FaultKind::MapFails);
+        self.perhaps(6, FaultKind::MapStale);
         let by_shard = options.service.distribution == Distribution::UserPartitionKey
             && options.service.permits == Permits::ListShards;
-        if by_shard && self.rng.one_in(10) {
-            let often = self.often();
-            self.for_a_while(FaultKind::MapDenied(often));
+        if by_shard {
+            self.perhaps(10, FaultKind::MapDenied);
         }
         if self.rng.one_in(8) {
             let by = Duration::from_millis(self.rng.magnitude(1, 5_000));
@@ -185,14 +129,8 @@ impl Swarm<'_> {
             let by = Duration::from_micros(self.rng.magnitude(1, 1_000_000));
             self.for_a_while(FaultKind::TimersLate(by));
         }
-        if self.rng.one_in(5) {
-            let often = self.often();
-            self.for_a_while(FaultKind::Spurious(often));
-        }
-        if self.rng.one_in(6) {
-            let often = self.often();
-            self.for_a_while(FaultKind::StepBack(often));
-        }
+        self.perhaps(5, FaultKind::Spurious);
+        self.perhaps(6, FaultKind::StepBack);
         if self.rng.one_in(8) {
             let step = Duration::from_micros(self.rng.magnitude(1, 200_000));
             self.for_a_while(FaultKind::CoarseClock(step));
@@ -310,6 +248,19 @@ impl Swarm<'_> {
             };
             self.faults.push(Fault::at(at, FaultKind::Distribution(now)));
         }
+    }
+
+    /// In one of so many runs, a fault that happens now and then, for a while.
+    fn perhaps(&mut self, one_in: u64, what: fn(u32) -> FaultKind) {
+        if self.rng.one_in(one_in) {
+            let often = self.often();
+            self.for_a_while(what(often));
+        }
+    }
+
+    /// In one of so many runs, how often; never in the others.
+    fn perhaps_often(&mut self, one_in: u64) -> u32 {
+        if self.rng.one_in(one_in) { self.often() } else { 0 }
     }
 
     /// From one in a thousand to always.

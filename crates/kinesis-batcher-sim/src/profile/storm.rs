@@ -110,7 +110,10 @@ fn absence(rng: &mut Rng) -> Options {
 
 /// One producer has more than small shards take, all the time; in half of the runs something goes wrong for a while.
 pub(super) fn flood(rng: &mut Rng) -> Options {
+    // Small requests on a slow link: many are on their way when a shard begins to throttle.
+    let is_slow = rng.one_in(3);
     let config = Config::builder()
+        .request_records_max(if is_slow { rng.between(1, 8) as usize } else { 500 })
         .buffer_records_max(rng.between(300, 600) as usize)
         .linger(Duration::from_millis(rng.between(1, 100)))
         .time_to_live(None)
@@ -133,6 +136,10 @@ pub(super) fn flood(rng: &mut Rng) -> Options {
         if rng.one_in(2) { (vec![Fault::new(from, until, what)], until) } else { (Vec::new(), from) };
     let mut options =
         Options::default().config(config).duration(calm_from + FLOOD).faults(Faults::Plan(faults));
+    if is_slow {
+        let way = Latency::Constant(Duration::from_millis(rng.between(20, 100)));
+        options.network = Network::new(way, way);
+    }
     let service = &mut options.service;
     service.shards = rng.between(1, 2) as u32;
     service.accounting = *rng.pick(&Accounting::ALL);

@@ -5,7 +5,7 @@ use kinesis_aggregation::{Decoded, decode};
 use kinesis_batcher_core::{HashKey, Request, RequestError, Response, Timestamp};
 use kinesis_model::Meaning;
 
-use crate::check::Records;
+use crate::check::{Records, RequestView};
 use crate::ledger::Ledger;
 use crate::workload::{KeySpace, UserRecordView, number_of};
 
@@ -18,10 +18,24 @@ pub(super) struct Flight {
     pub(super) request: Request<u64>,
     pub(super) members: Members,
     pub(super) sent_at: Timestamp,
+    /// When it was sent, by its producer's clock.
+    pub(super) sent_at_clock: Timestamp,
     /// With what it comes back.
     pub(super) outcome: Option<Result<Response, RequestError>>,
     /// What the table of errors says of the outcome, if no reply has an outcome for each record.
     pub(super) meaning: Option<Meaning>,
+}
+
+impl Flight {
+    pub(super) fn view(&self) -> RequestView<'_> {
+        RequestView {
+            number: self.number,
+            sent_at: self.sent_at_clock,
+            request: &self.request,
+            records: self.members.as_records(),
+            bytes: &self.members.bytes,
+        }
+    }
 }
 
 /// The place of a flight.
@@ -160,10 +174,6 @@ impl Members {
         }
         self.numbers.push(number);
         Ok(())
-    }
-
-    pub(super) fn bytes(&self) -> &[u32] {
-        &self.bytes
     }
 
     pub(super) fn as_records(&self) -> Records<'_> {

@@ -12,7 +12,7 @@ use super::link::Link;
 use super::world::World;
 use super::{BEGIN, EventText};
 use crate::caller::{Caller, Calls, Polling};
-use crate::check::{Cause, Kind, Observation};
+use crate::check::{Cause, Observation};
 use crate::workload::{Arrivals, Maker};
 use kinesis_model::Rng;
 
@@ -268,17 +268,15 @@ impl Producer {
                 self.number
             ));
         }
-        if world.checkers.want(Kind::Settled) {
-            let settled = Observation::Settled {
-                producer: self.number,
-                cause,
-                deadline_before,
-                stats_before: None,
-                batcher: &self.batcher,
-                deadline,
-            };
-            world.show(self.clock.latest(), &settled);
-        }
+        let settled = Observation::Settled {
+            producer: self.number,
+            cause,
+            deadline_before,
+            stats_before: None,
+            batcher: &self.batcher,
+            deadline,
+        };
+        world.show(self.clock.latest(), &settled);
     }
 
     /// Sets the timer to the deadline, by its own clock.

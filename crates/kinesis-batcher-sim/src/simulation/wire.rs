@@ -12,10 +12,11 @@ use super::agenda::Item;
 use super::flight::{Flight, FlightId, RequestCopy};
 use super::link::{Departure, Failing, Return};
 use super::producer::Producer;
+use super::stream::Stream;
 use super::text::{NumbersText, ReplyText};
 use super::world::World;
 use crate::caller::Calls;
-use crate::check::{Breach, Cause, Invariant, Kind, Observation, RequestView};
+use crate::check::{Breach, Cause, Invariant, Observation, Records};
 use crate::faults::Conditions;
 use crate::service::{EntryReply, PutEntry, PutReply, sequence_number, shard_id, time};
 
@@ -42,28 +43,19 @@ impl Producer {
             let numbers = NumbersText(members.as_records(), request.len());
             world.log(format_args!("p{} request {number} {request:?} {numbers}: {departure:?}", self.number));
         }
-        if world.checkers.want(Kind::Requested) {
-            let requested = Observation::Requested {
-                producer: self.number,
-                request: RequestView {
-                    number,
-                    request: &request,
-                    records: members.as_records(),
-                    bytes: members.bytes(),
-                },
-                batcher: &self.batcher,
-            };
-            world.show(self.clock.latest(), &requested);
-        }
         let flight = Flight {
             producer: self.number,
             number,
             request,
             members,
             sent_at: world.now,
+            sent_at_clock: self.clock.latest(),
             outcome: None,
             meaning: None,
         };
+        let (producer, request) = (self.number, flight.view());
+        let requested = Observation::Requested { producer, request, batcher: &self.batcher };
+        world.show(self.clock.latest(), &requested);
         if let Departure::Arrives { again_after: Some(after), .. } = departure {
             let copy = RequestCopy::of(&flight, true);
             world.agenda.add(world.now.after(after), Item::ArriveCopy(Box::new(copy)));
@@ -83,33 +75,23 @@ impl Producer {
     }
 
     /// A request comes back.
-    fn answer(&mut self, world: &mut World, flight: Flight) {
-        let Flight { number, request, members, sent_at, outcome, meaning, .. } = flight;
-        let outcome = outcome.expect("an answer is put on the agenda together with its outcome");
+    fn answer(&mut self, world: &mut World, mut flight: Flight) {
+        let (number, meaning) = (flight.number, flight.meaning);
+        let outcome =
+            flight.outcome.take().expect("an answer is put on the agenda together with its outcome");
         let at = match self.caller.calls {
             Calls::Single => self.clock.read(world.now),
             // The time is read before the lock is taken.
             Calls::Batch => {
-                let took = world.now.since(sent_at).as_nanos() as u64;
+                let took = world.now.since(flight.sent_at).as_nanos() as u64;
                 let waited = self.rng.below(LOCK_WAIT_NANOS_MAX).min(took / 2);
                 self.clock.read(Timestamp::from_nanos(world.now.as_nanos() - waited))
             }
         };
-        world.ledger.set_in_flight(members.as_records().all(), false);
-        if world.checkers.want(Kind::Answered) {
-            let answered = Observation::Answered {
-                producer: self.number,
-                request: RequestView {
-                    number,
-                    request: &request,
-                    records: members.as_records(),
-                    bytes: members.bytes(),
-                },
-                outcome: &outcome,
-                meaning,
-            };
-            world.show(self.clock.latest(), &answered);
-        }
+        world.ledger.set_in_flight(flight.members.as_records().all(), false);
+        let (producer, request) = (self.number, flight.view());
+        let answered = Observation::Answered { producer, request, outcome: &outcome, meaning };
+        world.show(self.clock.latest(), &answered);
         if world.trace.is_on() {
             match &outcome {
                 Ok(response) => {
@@ -119,6 +101,7 @@ impl Producer {
                 Err(error) => world.log(format_args!("p{} answer {number}: {error}", self.number)),
             }
         }
+        let Flight { request, members, .. } = flight;
         world.spare_members.push(members);
         if let Err(error) = &outcome {
             self.credentials.refused(world.now, error.error().code().as_str());
@@ -170,10 +153,8 @@ impl Simulation {
                 explicit_hash_key: record.explicit_hash_key().map(HashKey::value),
             })
             .collect();
-        let reply = match producer.credentials.refusal_of(flight.sent_at) {
-            Some(refusal) => PutReply::refused(refusal),
-            None => stream.service.put_records(time(now), &entries),
-        };
+        let (sent, records) = ((flight.number, flight.sent_at), flight.members.as_records());
+        let reply = stream.put(world, producer, sent, records, &entries, false);
         let way = producer.link.reply(now, now.since(flight.sent_at));
         if world.trace.is_on() {
             let text = ReplyText(&reply);
@@ -183,22 +164,9 @@ impl Simulation {
             ));
         }
         world.meter.totals.requests_refused += u64::from(reply.refusal.is_some());
-        if !reply.entries.is_empty() {
-            let stored = Observation::Stored {
-                producer: flight.producer,
-                request: flight.number,
-                entries: &entries,
-                records: flight.members.as_records(),
-                replies: &reply.entries,
-                service: &stream.service,
-                late: false,
-            };
-            world.stored(producer.clock.latest(), &stored);
-        }
         drop(entries);
         world.flights.put_back(id, flight);
         let conditions = producer.link.conditions;
-        stream.watch(world);
         match way {
             Return::Lost { after, how } => world.fail_after(id, after, how),
             Return::Comes { after } => {
@@ -262,10 +230,8 @@ impl Simulation {
                 explicit_hash_key: entry.explicit_hash_key.map(HashKey::value),
             })
             .collect();
-        let reply = match producer.credentials.refusal_of(copy.sent_at) {
-            Some(refusal) => PutReply::refused(refusal),
-            None => stream.service.put_records(time(world.now), &entries),
-        };
+        let (sent, records) = ((copy.number, copy.sent_at), copy.members.as_records());
+        let reply = stream.put(world, producer, sent, records, &entries, true);
         let totals = &mut world.meter.totals;
         if copy.is_duplicate {
             totals.requests_duplicated += 1;
@@ -277,19 +243,32 @@ impl Simulation {
             let text = ReplyText(&reply);
             world.log(format_args!("   service gets {} of p{} {what}: {text}", copy.number, copy.producer));
         }
-        if !reply.entries.is_empty() {
-            let stored = Observation::Stored {
-                producer: copy.producer,
-                request: copy.number,
-                entries: &entries,
-                records: copy.members.as_records(),
-                replies: &reply.entries,
-                service: &stream.service,
-                late: true,
-            };
-            world.stored(producer.clock.latest(), &stored);
+    }
+}
+
+impl Stream {
+    /// A request of this number, that left at this time, or a copy of it, reaches the service.
+    fn put(
+        &mut self,
+        world: &mut World,
+        producer: &Producer,
+        (request, sent_at): (u64, Timestamp),
+        records: Records<'_>,
+        entries: &[PutEntry<'_>],
+        late: bool,
+    ) -> PutReply {
+        let reply = match producer.credentials.refusal_of(sent_at) {
+            Some(refusal) => PutReply::refused(refusal),
+            None => self.service.put_records(time(world.now), entries),
+        };
+        let (producer, clock) = (producer.number, producer.clock.latest());
+        let (replies, service) = (&reply.entries[..], &self.service);
+        if !replies.is_empty() {
+            let stored = Observation::Stored { producer, request, entries, records, replies, service, late };
+            world.stored(clock, &stored);
         }
-        stream.watch(world);
+        self.watch(world);
+        reply
     }
 }
 

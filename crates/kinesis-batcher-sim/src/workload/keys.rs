@@ -116,14 +116,13 @@ fn texts(count: u32, text: KeyText) -> Vec<PartitionKey> {
     let mut all = BytesMut::new();
     let mut ends = Vec::with_capacity(count as usize);
     for index in 0..count {
-        let mut digits = [0u8; 10];
-        let digits = decimal(index, &mut digits);
+        let digits = index.to_string();
         if text == KeyText::Long {
             let padding = 256 - 1 - digits.len();
             all.extend(std::iter::repeat_n("é".as_bytes(), padding).flatten());
         }
         all.extend_from_slice(b"k");
-        all.extend_from_slice(digits);
+        all.extend_from_slice(digits.as_bytes());
         ends.push(all.len());
     }
     let all: Bytes = all.freeze();
@@ -136,18 +135,6 @@ fn texts(count: u32, text: KeyText) -> Vec<PartitionKey> {
             key
         })
         .collect()
-}
-
-fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[start..];
-        }
-    }
 }
 
 #[cfg(test)]
