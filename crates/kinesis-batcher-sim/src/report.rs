@@ -228,9 +228,9 @@ impl fmt::Display for Report {
             "steady     {:?}: {} records/s delivered, {} of capacity, {} throttled, fairness {}",
             steady.duration,
             steady.records_per_second(),
-            Percent(steady.utilisation_millionths()),
-            Percent(steady.throttled_millionths()),
-            Percent(steady.fairness_millionths)
+            percent(steady.utilisation_millionths()),
+            percent(steady.throttled_millionths()),
+            percent(steady.fairness_millionths)
         )?;
         for point in &self.series {
             writeln!(f, "{point}")?;
@@ -248,11 +248,11 @@ impl fmt::Display for Percentiles {
         write!(
             f,
             "p50 {}, p90 {}, p99 {}, p99.9 {}, max {}",
-            Millis(self.p50),
-            Millis(self.p90),
-            Millis(self.p99),
-            Millis(self.p999),
-            Millis(self.max)
+            millis(self.p50),
+            millis(self.p90),
+            millis(self.p99),
+            millis(self.p999),
+            millis(self.max)
         )
     }
 }
@@ -263,47 +263,27 @@ impl fmt::Display for Point {
         write!(
             f,
             "{:>9}: {:>8} offered {:>8} delivered {:>7} throttled {:>8} held {:>10} B  p50 {} p99 {}  {} shards",
-            Seconds(self.at),
+            format!("{}.{:03} s", self.at.as_secs(), self.at.subsec_millis()),
             self.records_offered,
             self.records_delivered,
             self.entries_throttled,
             self.buffered_records,
             self.buffered_bytes,
-            Millis(self.delay.p50),
-            Millis(self.delay.p99),
+            millis(self.delay.p50),
+            millis(self.delay.p99),
             self.shards.len()
         )
     }
 }
 
-/// A duration in milliseconds with three digits behind the point.
-struct Millis(Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        write!(f, "{}.{:03} ms", micros / 1_000, micros % 1_000)
-    }
-}
-
-/// A duration in seconds with three digits behind the point.
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}.{:03} s", self.0.as_secs(), self.0.subsec_millis());
-        f.pad(&text)
-    }
+/// Milliseconds with three digits behind the point.
+fn millis(duration: Duration) -> String {
+    format!("{}.{:03} ms", duration.as_millis(), duration.subsec_micros() % 1_000)
 }
 
 /// Millionths as per cent with two digits behind the point.
-struct Percent(u64);
-
-impl fmt::Display for Percent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = self.0 / 100;
-        write!(f, "{}.{:02} %", hundredths / 100, hundredths % 100)
-    }
+fn percent(millionths: u64) -> String {
+    format!("{}.{:02} %", millionths / 10_000, millionths / 100 % 100)
 }
 
 fn millionths(part: u64, whole: u64) -> u64 {
@@ -316,10 +296,8 @@ mod tests {
 
     #[test]
     fn figures_are_printed_with_fixed_digits() {
-        assert_eq!(Millis(Duration::from_micros(1_050)).to_string(), "1.050 ms");
-        assert_eq!(Percent(1_000_000).to_string(), "100.00 %");
-        assert_eq!(Percent(12_349).to_string(), "1.23 %");
-        assert_eq!(format!("{:>9}", Seconds(Duration::from_millis(2_005))), "  2.005 s");
+        assert_eq!(millis(Duration::from_micros(1_050)), "1.050 ms");
+        assert_eq!([percent(1_000_000), percent(12_349)], ["100.00 %", "1.23 %"]);
     }
 
     #[test]

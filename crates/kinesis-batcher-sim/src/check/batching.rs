@@ -7,7 +7,6 @@ use kinesis_batcher_core::{Batcher, Ordering, Timestamp};
 
 use kinesis_model::Meaning;
 
-use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, tag_of};
 
 /// Looks for requests that nothing called for.
@@ -16,11 +15,6 @@ use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, 
 /// request. Lanes that wait for limits, and the search for a record at fault, have other reasons.
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesEarly {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     linger: Duration,
     queued: u64,
     queued_bytes: u64,
@@ -47,43 +41,40 @@ impl Checker for NothingGoesEarly {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
-                let (producer, config) = (self.producers.of(producer), batcher.config());
-                producer.linger = config.linger();
-                producer.keeps_order = config.ordering() != Ordering::None;
-                producer.time_to_live = config.time_to_live();
+            Observation::Began { batcher, .. } => {
+                let config = batcher.config();
+                self.linger = config.linger();
+                self.keeps_order = config.ordering() != Ordering::None;
+                self.time_to_live = config.time_to_live();
             }
-            Observation::Accepted { producer, record } => {
-                let producer = self.producers.of(producer);
-                producer.accepted += 1;
-                producer.add(bytes_of(scene, record));
-                producer.by_age.push_back(record);
+            Observation::Accepted { record, .. } => {
+                self.accepted += 1;
+                self.add(bytes_of(scene, record));
+                self.by_age.push_back(record);
             }
-            Observation::Requested { producer, request, batcher } => {
-                self.requested(scene, producer, request, batcher);
+            Observation::Requested { request, batcher, .. } => {
+                self.requested(scene, request, batcher);
             }
-            Observation::Answered { producer, request, meaning, .. } => {
-                let producer = self.producers.of(producer);
+            Observation::Answered { request, meaning, .. } => {
                 // Requests are smaller after one that was too large, and how small is not for this to know.
-                producer.searches |= meaning.is_some_and(Meaning::is_about_records);
+                self.searches |= meaning.is_some_and(Meaning::is_about_records);
                 for facts in request.records.all().iter().filter_map(|&number| scene.ledger.record(number)) {
-                    producer.add(u64::from(facts.bytes));
+                    self.add(u64::from(facts.bytes));
                 }
             }
-            Observation::Event { producer, event } => {
+            Observation::Event { event, .. } => {
                 let facts = tag_of(event).and_then(|number| scene.ledger.record(number));
                 if let Some(facts) = facts.filter(|facts| !facts.in_flight) {
-                    self.producers.of(producer).take(u64::from(facts.bytes));
+                    self.take(u64::from(facts.bytes));
                 }
             }
-            Observation::Settled { producer, cause, .. } => {
-                let producer = self.producers.of(producer);
-                let early = producer.early.take();
+            Observation::Settled { cause, .. } => {
+                let early = self.early.take();
                 if matches!(cause, Cause::Flush | Cause::Close | Cause::Abort) {
-                    producer.flushed_before = producer.accepted;
-                    if producer.keeps_order {
-                        let time_to_live = producer.time_to_live.unwrap_or(Duration::MAX);
-                        producer.shares_until = scene.clock.after(time_to_live);
+                    self.flushed_before = self.accepted;
+                    if self.keeps_order {
+                        let time_to_live = self.time_to_live.unwrap_or(Duration::MAX);
+                        self.shares_until = scene.clock.after(time_to_live);
                     }
                 } else if let Some(number) = early {
                     let what = "it goes in a request that is neither full nor due";
@@ -97,47 +88,40 @@ impl Checker for NothingGoesEarly {
 }
 
 impl NothingGoesEarly {
-    fn requested(
-        &mut self,
-        scene: &Scene<'_>,
-        producer: u32,
-        request: RequestView<'_>,
-        batcher: &Batcher<u64>,
-    ) {
-        let producer = self.producers.of(producer);
+    fn requested(&mut self, scene: &Scene<'_>, request: RequestView<'_>, batcher: &Batcher<u64>) {
         let config = batcher.config();
-        let enough = producer.queued >= config.request_records_max() as u64
+        let enough = self.queued >= config.request_records_max() as u64
             // What comes next may be too large for the rest, and aggregates have a frame.
-            || producer.queued_bytes * 2 >= config.request_bytes_max() as u64
+            || self.queued_bytes * 2 >= config.request_bytes_max() as u64
             || config.aggregation()
-                && producer.queued_bytes + producer.queued * FRAME_BYTES >= config.request_bytes_max() as u64
+                && self.queued_bytes + self.queued * FRAME_BYTES >= config.request_bytes_max() as u64
             || request.request.bytes() * 4 >= config.request_bytes_max();
-        if !enough && !producer.searches && producer.early.is_none() {
+        if !enough && !self.searches && self.early.is_none() {
             let is_due = |number: u64| {
                 let facts = scene.ledger.record(number).and_then(|facts| facts.accepted);
                 facts.is_none_or(|accepted| {
-                    accepted.at.after(producer.linger) <= scene.clock
-                        || accepted.order < producer.flushed_before
-                        || accepted.at < producer.shares_until
+                    accepted.at.after(self.linger) <= scene.clock
+                        || accepted.order < self.flushed_before
+                        || accepted.at < self.shares_until
                 })
             };
-            while producer.by_age.front().is_some_and(|&number| scene.ledger.record(number).is_none()) {
-                producer.by_age.pop_front();
+            while self.by_age.front().is_some_and(|&number| scene.ledger.record(number).is_none()) {
+                self.by_age.pop_front();
             }
             let order = |number: &u64| scene.ledger.record(*number)?.accepted.map(|accepted| accepted.order);
             let waits = |number: &&u64| scene.ledger.record(**number).is_some_and(|facts| !facts.in_flight);
             // The oldest comes first, so that it decides for all.
-            let others = producer.by_age.iter().find(waits);
+            let others = self.by_age.iter().find(waits);
             let oldest = request.records.all().iter().chain(others).copied().min_by_key(order);
-            producer.early = oldest.filter(|&number| !is_due(number));
+            self.early = oldest.filter(|&number| !is_due(number));
         }
         for facts in request.records.all().iter().filter_map(|&number| scene.ledger.record(number)) {
-            producer.take(u64::from(facts.bytes));
+            self.take(u64::from(facts.bytes));
         }
     }
 }
 
-impl Producer {
+impl NothingGoesEarly {
     fn add(&mut self, bytes: u64) {
         self.queued += 1;
         self.queued_bytes += bytes;

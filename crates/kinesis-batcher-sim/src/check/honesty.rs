@@ -22,8 +22,7 @@ pub(super) struct ReceiptsAreTrue {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    first: Option<Copy>,
-    others: Vec<Copy>,
+    copies: Vec<Copy>,
     /// What the producer was told last, which may be the wrong shard.
     told: Option<(ShardId, SequenceNumber)>,
     /// The producer was told of an attempt that it cannot know what was stored.
@@ -118,10 +117,7 @@ impl ReceiptsAreTrue {
                     sequence_number: sequence_number.clone(),
                     sub_sequence_number: (numbers.len() > 1).then_some(place),
                 };
-                match state.first {
-                    None => state.first = Some(copy),
-                    Some(_) => state.others.push(copy),
-                }
+                state.copies.push(copy);
             }
         }
     }
@@ -189,7 +185,7 @@ impl ReceiptsAreTrue {
         let Receipt { shard_id, sequence_number, sub_sequence_number, .. } = receipt;
         let is_told =
             state.told.as_ref().is_some_and(|told| (&told.0, &told.1) == (shard_id, sequence_number));
-        let is_there = state.copies().any(|copy| {
+        let is_there = state.copies.iter().any(|copy| {
             copy.sequence_number == *sequence_number && copy.sub_sequence_number == *sub_sequence_number
         });
         if !is_told || !is_there {
@@ -253,13 +249,9 @@ impl ReceiptsAreTrue {
 }
 
 impl State {
-    fn copies(&self) -> impl Iterator<Item = &Copy> {
-        self.first.iter().chain(&self.others)
-    }
-
     /// Marked as a possible duplicate if there can be, or is, more than the `expected` copies, and only then.
     fn check_mark(&self, number: u64, marked: bool, expected: usize) -> Result<(), Breach> {
-        let copies = self.copies().count();
+        let copies = self.copies.len();
         let must = self.in_doubt || copies > expected;
         match (must, marked) {
             (true, false) => Err(Breach::of_record(

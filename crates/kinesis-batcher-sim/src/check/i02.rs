@@ -7,17 +7,11 @@ use kinesis_batcher_core::Batcher;
 use kinesis_model::Cause as Failure;
 use kinesis_model::limits::{PARTITION_KEY_CHARS_MAX, REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX};
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, RequestView, Scene};
 
 /// Looks at each request as it goes.
 #[derive(Debug, Default)]
 pub(super) struct RequestLimits {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     in_flight: usize,
     /// What the service refused as too large, halved, at the least.
     too_large: Option<usize>,
@@ -42,25 +36,23 @@ impl Checker for RequestLimits {
                 }
                 Ok(())
             }
-            Observation::Requested { producer, request, batcher } => {
-                let state = self.producers.of(producer);
-                state.in_flight += 1;
-                let in_flight = state.in_flight;
+            Observation::Requested { request, batcher, .. } => {
+                self.in_flight += 1;
+                let in_flight = self.in_flight;
                 let allowed = batcher.config().in_flight_requests_max();
                 if in_flight > allowed {
                     return Err(Breach::new(format!(
                         "{in_flight} requests are on their way; {allowed} may be"
                     )));
                 }
-                state.check_size(request)?;
+                self.check_size(request)?;
                 check_request(request, batcher)
             }
-            Observation::Answered { producer, request, meaning, .. } => {
-                let state = self.producers.of(producer);
-                state.in_flight -= 1;
+            Observation::Answered { request, meaning, .. } => {
+                self.in_flight -= 1;
                 match meaning.map(|meaning| meaning.cause) {
-                    Some(Failure::Rejected) => state.searches = true,
-                    Some(Failure::TooLarge) => state.too_large(request),
+                    Some(Failure::Rejected) => self.searches = true,
+                    Some(Failure::TooLarge) => self.too_large(request),
                     _ => {}
                 }
                 Ok(())
@@ -70,7 +62,7 @@ impl Checker for RequestLimits {
     }
 }
 
-impl Producer {
+impl RequestLimits {
     fn too_large(&mut self, view: RequestView<'_>) {
         let numbers = view.records.all();
         if numbers.len() > 1 {

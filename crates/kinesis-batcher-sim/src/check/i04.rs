@@ -4,17 +4,11 @@ use std::collections::BTreeMap;
 
 use kinesis_batcher_core::{Batcher, Event, HashKey, PushErrorReason, ShardMap};
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, Scene, is_stored_as_predicted};
 
 /// Adds up what each producer holds.
 #[derive(Debug, Default)]
 pub(super) struct BufferBound {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     records: u64,
     bytes: u64,
     bytes_max: u64,
@@ -49,38 +43,35 @@ impl Checker for BufferBound {
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         let bytes_of = |record| scene.ledger.record(record).map_or(0, |facts| u64::from(facts.bytes));
         match *observation {
-            Observation::Began { producer, batcher } => {
-                let producer = self.producers.of(producer);
-                producer.bytes_max = batcher.config().buffer_bytes_max() as u64;
-                producer.records_max = batcher.config().buffer_records_max() as u64;
+            Observation::Began { batcher, .. } => {
+                self.bytes_max = batcher.config().buffer_bytes_max() as u64;
+                self.records_max = batcher.config().buffer_records_max() as u64;
                 let map = batcher.shard_map();
                 // Records that expired count until their events are taken, and are of no shard.
                 let can_expire = batcher.config().time_to_live().is_some();
-                producer.shares = (map.shards().len() > 1 && !can_expire).then(|| Shares {
+                self.shares = (map.shards().len() > 1 && !can_expire).then(|| Shares {
                     map: map.clone(),
                     held: BTreeMap::new(),
                     bytes: 0,
                 });
                 Ok(())
             }
-            Observation::Accepted { producer, record } => {
-                let producer = self.producers.of(producer);
-                let (bytes, bytes_max) = (bytes_of(record), producer.bytes_max);
-                let records_free = producer.records_max.saturating_sub(producer.records);
-                producer.records += 1;
-                producer.bytes += bytes;
+            Observation::Accepted { record, .. } => {
+                let (bytes, bytes_max) = (bytes_of(record), self.bytes_max);
+                let records_free = self.records_max.saturating_sub(self.records);
+                self.records += 1;
+                self.bytes += bytes;
                 let key = scene.ledger.record(record).map(|facts| facts.hash_key);
-                let Some((shares, key)) = producer.shares.as_mut().zip(key) else { return Ok(()) };
+                let Some((shares, key)) = self.shares.as_mut().zip(key) else { return Ok(()) };
                 shares.take(record, key, bytes, (records_free, bytes_max))
             }
-            Observation::Answered { producer, request, outcome, .. } => {
-                let producer = self.producers.of(producer);
+            Observation::Answered { request, outcome, .. } => {
                 // Suspects, and aggregates that were stored elsewhere, are of no shard for a while.
-                producer.shares = producer
+                self.shares = self
                     .shares
                     .take()
                     .filter(|shares| is_stored_as_predicted(&shares.map, scene, request, outcome));
-                if let Some(shares) = &mut producer.shares {
+                if let Some(shares) = &mut self.shares {
                     for facts in
                         request.records.all().iter().filter_map(|&number| scene.ledger.record(number))
                     {
@@ -89,35 +80,31 @@ impl Checker for BufferBound {
                 }
                 Ok(())
             }
-            Observation::MapGiven { producer, map } => {
-                let producer = self.producers.of(producer);
-                producer.shares = producer.shares.take().filter(|shares| shares.map == *map);
+            Observation::MapGiven { map, .. } => {
+                self.shares = self.shares.take().filter(|shares| shares.map == *map);
                 Ok(())
             }
-            Observation::Refused { producer, record, reason } => {
-                self.producers.of(producer).refuse(record, bytes_of(record), reason)
-            }
-            Observation::Event { producer, event } => {
-                let producer = self.producers.of(producer);
+            Observation::Refused { record, reason, .. } => self.refuse(record, bytes_of(record), reason),
+            Observation::Event { event, .. } => {
                 match event {
                     Event::Delivered { tag, .. } | Event::Failed { tag, .. } => {
-                        producer.records = producer.records.saturating_sub(1);
-                        producer.bytes = producer.bytes.saturating_sub(bytes_of(*tag));
-                        producer.released = true;
+                        self.records = self.records.saturating_sub(1);
+                        self.bytes = self.bytes.saturating_sub(bytes_of(*tag));
+                        self.released = true;
                     }
                     Event::Unblocked => {
-                        if producer.announcements_max == 0 {
+                        if self.announcements_max == 0 {
                             return Err(Breach::new("it is said that there is room, and nobody was refused"));
                         }
-                        producer.announcements_max -= 1;
-                        producer.refused = false;
-                        producer.event_waited();
+                        self.announcements_max -= 1;
+                        self.refused = false;
+                        self.event_waited();
                     }
-                    _ => producer.event_waited(),
+                    _ => self.event_waited(),
                 }
                 Ok(())
             }
-            Observation::Settled { producer, batcher, .. } => self.producers.of(producer).settle(batcher),
+            Observation::Settled { batcher, .. } => self.settle(batcher),
             _ => Ok(()),
         }
     }
@@ -156,7 +143,7 @@ impl Shares {
     }
 }
 
-impl Producer {
+impl BufferBound {
     fn refuse(&mut self, record: u64, bytes: u64, reason: PushErrorReason) -> Result<(), Breach> {
         if reason.is_full() {
             (self.refused, self.released) = (true, false);

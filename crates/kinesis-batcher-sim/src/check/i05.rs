@@ -2,17 +2,11 @@
 
 use kinesis_batcher_core::Ordering;
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, Scene, is_of_account, tag_of};
 
 /// Looks whether anything will ever happen.
 #[derive(Debug, Default)]
 pub(super) struct SomethingWillHappen {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     /// Records that are held and not on their way.
     queued: u64,
     requests_in_flight: u64,
@@ -27,8 +21,6 @@ impl Checker for SomethingWillHappen {
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
-        let Some(producer) = observation.producer() else { return Ok(()) };
-        let producer = self.producers.of(producer);
         let held = |numbers: &[u64]| {
             numbers.iter().filter(|&&number| scene.ledger.record(number).is_some()).count() as u64
         };
@@ -37,33 +29,33 @@ impl Checker for SomethingWillHappen {
                 let config = batcher.config();
                 // Where order is kept, what is queued may wait for what is on its way.
                 let is_in_order = config.ordering() != Ordering::None;
-                producer.requests_max = if is_in_order { 1 } else { config.in_flight_requests_max() as u64 };
-                producer.requests_allowed = producer.requests_max;
+                self.requests_max = if is_in_order { 1 } else { config.in_flight_requests_max() as u64 };
+                self.requests_allowed = self.requests_max;
             }
-            Observation::Accepted { .. } => producer.queued += 1,
+            Observation::Accepted { .. } => self.queued += 1,
             Observation::Requested { request, .. } => {
-                producer.requests_in_flight += 1;
-                producer.queued = producer.queued.saturating_sub(held(request.records.all()));
+                self.requests_in_flight += 1;
+                self.queued = self.queued.saturating_sub(held(request.records.all()));
             }
             Observation::Answered { request, outcome, meaning, .. } => {
-                producer.requests_in_flight -= 1;
-                producer.queued += held(request.records.all());
+                self.requests_in_flight -= 1;
+                self.queued += held(request.records.all());
                 let is_failed = meaning.is_some_and(|meaning| !meaning.is_about_records())
                     || outcome.as_ref().is_ok_and(is_of_account);
-                let allowed = if is_failed { 1 } else { producer.requests_allowed + 1 };
-                producer.requests_allowed = allowed.min(producer.requests_max);
+                let allowed = if is_failed { 1 } else { self.requests_allowed + 1 };
+                self.requests_allowed = allowed.min(self.requests_max);
             }
             Observation::Event { event, .. } => {
                 if let Some(facts) = tag_of(event).and_then(|number| scene.ledger.record(number)) {
-                    producer.queued = producer.queued.saturating_sub(u64::from(!facts.in_flight));
+                    self.queued = self.queued.saturating_sub(u64::from(!facts.in_flight));
                 }
             }
             Observation::Settled { deadline: None, .. }
-                if producer.queued > 0 && producer.requests_in_flight < producer.requests_allowed =>
+                if self.queued > 0 && self.requests_in_flight < self.requests_allowed =>
             {
                 return Err(Breach::new(format!(
                     "{} records are queued, {} requests on their way, and there is no deadline",
-                    producer.queued, producer.requests_in_flight
+                    self.queued, self.requests_in_flight
                 )));
             }
             _ => {}

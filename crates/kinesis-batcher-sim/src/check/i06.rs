@@ -1,16 +1,10 @@
 //! I6: `handle_timeout` at the deadline makes progress: the deadline moves on, and not by a hair each time.
 
-use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Observation, Scene};
 
 /// Compares deadlines with the clock.
 #[derive(Debug, Default)]
 pub(super) struct DeadlinesMoveOn {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     second: u64,
     timeouts: u64,
     accepted: u64,
@@ -24,9 +18,9 @@ impl Checker for DeadlinesMoveOn {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Accepted { producer, .. } => self.producers.of(producer).accepted += 1,
-            Observation::Answered { producer, .. } => self.producers.of(producer).answered += 1,
-            Observation::Settled { producer, cause, batcher, deadline, .. } => {
+            Observation::Accepted { .. } => self.accepted += 1,
+            Observation::Answered { .. } => self.answered += 1,
+            Observation::Settled { cause, batcher, deadline, .. } => {
                 if let Some(deadline) = deadline.filter(|deadline| deadline.at <= scene.clock) {
                     return Err(Breach::new(format!(
                         "everything was polled after {cause:?} at {:?}, and the deadline is {:?} for {:?}",
@@ -35,7 +29,7 @@ impl Checker for DeadlinesMoveOn {
                 }
                 if cause == Cause::Timeout {
                     let shards = u64::from(batcher.stats().open_shards as u32);
-                    return self.producers.of(producer).timeout(scene.clock.as_nanos(), shards);
+                    return self.timeout(scene.clock.as_nanos(), shards);
                 }
             }
             _ => {}
@@ -44,7 +38,7 @@ impl Checker for DeadlinesMoveOn {
     }
 }
 
-impl Producer {
+impl DeadlinesMoveOn {
     fn timeout(&mut self, clock: u64, shards: u64) -> Result<(), Breach> {
         let second = clock / 1_000_000_000;
         if second != self.second {

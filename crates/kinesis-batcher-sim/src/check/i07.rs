@@ -1,16 +1,10 @@
 //! I7: a backward step of time changes nothing.
 
-use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Observation, Scene};
 
 /// Compares what can be seen before and after a step back.
 #[derive(Debug, Default)]
 pub(super) struct BackwardChangesNothing {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     /// Requests and events since the last call was over.
     given_out: u64,
     /// The last call was a step back; what it brought is polled with the next, which asks for nothing either.
@@ -24,13 +18,12 @@ impl Checker for BackwardChangesNothing {
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Requested { producer, .. } | Observation::Event { producer, .. } => {
-                self.producers.of(producer).given_out += 1;
+            Observation::Requested { .. } | Observation::Event { .. } => {
+                self.given_out += 1;
             }
-            Observation::Settled { producer, cause, deadline_before, stats_before, batcher, deadline } => {
-                let producer = self.producers.of(producer);
-                let given_out = std::mem::take(&mut producer.given_out);
-                let stepped_back = std::mem::replace(&mut producer.stepped_back, cause == Cause::StepBack);
+            Observation::Settled { cause, deadline_before, stats_before, batcher, deadline, .. } => {
+                let given_out = std::mem::take(&mut self.given_out);
+                let stepped_back = std::mem::replace(&mut self.stepped_back, cause == Cause::StepBack);
                 if stepped_back && cause == Cause::Spurious && given_out > 0 {
                     return Err(Breach::new(format!("a step back brought {given_out} requests and events")));
                 }

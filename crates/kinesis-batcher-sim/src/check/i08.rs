@@ -2,14 +2,15 @@
 //!
 //! A record that waits for an earlier one of its key is kept until that one is back from its flight.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use kinesis_batcher_core::{Event, FailureReason, HashKey, Ordering, RecordOutcome, Timestamp};
+use kinesis_batcher_core::{Event, FailureReason, Ordering, RecordOutcome, Timestamp};
 use kinesis_model::{Cause as Failure, Meaning, NOT_SENT};
 
 use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, RequestView, Scene, entry_failure};
+use crate::ledger::RecordFacts;
 use crate::window::Window;
 
 /// Counts the attempts of each record and knows when it expires.
@@ -24,8 +25,6 @@ struct State {
     expires_at: Timestamp,
     attempts: u32,
     in_flight: bool,
-    /// It expired in flight.
-    overdue: bool,
 }
 
 #[derive(Debug, Default)]
@@ -34,12 +33,10 @@ struct Producer {
     attempts_max: Option<u32>,
     /// Accepted records in the order in which they expire.
     by_age: VecDeque<u64>,
-    /// Those that expired in flight and have come back.
-    back: Vec<u64>,
-    /// Those that expired behind one of their key that is on its way.
-    parked: Vec<u64>,
-    /// Where records of a key wait for each other: how many are on their way of each.
-    keys_in_flight: Option<BTreeMap<HashKey, u32>>,
+    /// Those that expired while they, or one of their key, were on their way.
+    late: Vec<u64>,
+    /// Records of a key wait for each other.
+    is_by_key: bool,
 }
 
 impl Checker for AttemptsAndAge {
@@ -54,20 +51,15 @@ impl Checker for AttemptsAndAge {
                 producer.time_to_live = batcher.config().time_to_live();
                 producer.attempts_max = batcher.config().attempts_max();
                 let config = batcher.config();
-                let is_by_key = config.ordering() != Ordering::None && !config.aggregation();
-                producer.keys_in_flight = is_by_key.then(BTreeMap::new);
+                producer.is_by_key = config.ordering() != Ordering::None && !config.aggregation();
                 Ok(())
             }
             Observation::Accepted { producer, record } => {
                 self.accepted(scene, producer, record);
                 Ok(())
             }
-            Observation::Requested { producer, request, .. } => {
-                self.producers.of(producer).key_leaves(scene, request.records.all());
-                self.requested(scene, producer, request)
-            }
-            Observation::Answered { producer, request, outcome, meaning } => {
-                self.producers.of(producer).key_comes_back(scene, request.records.all());
+            Observation::Requested { producer, request, .. } => self.requested(scene, producer, request),
+            Observation::Answered { request, outcome, meaning, .. } => {
                 if let (Ok(response), None) = (outcome, meaning) {
                     for (index, outcome) in response.outcomes.iter().enumerate() {
                         for &number in
@@ -88,9 +80,6 @@ impl Checker for AttemptsAndAge {
                     if let Some(state) = self.records.get_mut(number) {
                         state.in_flight = false;
                         state.attempts -= u32::from(uncounted);
-                        if state.overdue {
-                            self.producers.of(producer).back.push(number);
-                        }
                     }
                 }
                 Ok(())
@@ -115,7 +104,7 @@ impl AttemptsAndAge {
             .and_then(|facts| facts.accepted)
             .map_or(scene.clock, |accepted| accepted.at);
         let expires_at = producer.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
-        self.records.insert(number, State { expires_at, attempts: 0, in_flight: false, overdue: false });
+        self.records.insert(number, State { expires_at, attempts: 0, in_flight: false });
         if expires_at < Timestamp::MAX {
             producer.by_age.push_back(number);
         }
@@ -158,9 +147,6 @@ impl AttemptsAndAge {
             _ => return Ok(()),
         };
         let Some(state) = self.records.remove(number) else { return Ok(()) };
-        if state.in_flight {
-            self.producers.of(producer).key_comes_back(scene, &[number]);
-        }
         if told != state.attempts {
             let what = format!("it was sent {} times, and {told} times are told", state.attempts);
             return Err(Breach::of_record(number, what));
@@ -189,53 +175,31 @@ impl AttemptsAndAge {
     fn settled(&mut self, scene: &Scene<'_>, producer: u32) -> Result<(), Breach> {
         let producer = self.producers.of(producer);
         while let Some(&number) = producer.by_age.front() {
-            match self.records.get_mut(number) {
+            match self.records.get(number) {
                 Some(state) if state.expires_at > scene.clock => break,
-                Some(state) if state.in_flight => state.overdue = true,
-                Some(_) if producer.waits(scene, number) => producer.parked.push(number),
-                Some(state) => return Err(outlived(number, scene.clock, state)),
+                Some(_) => producer.late.push(number),
                 None => {}
             }
             producer.by_age.pop_front();
         }
-        for number in std::mem::take(&mut producer.parked) {
-            if producer.waits(scene, number) {
-                producer.parked.push(number);
-            } else if self.records.get(number).is_some() {
-                producer.back.push(number);
-            }
-        }
-        for number in producer.back.drain(..) {
-            if let Some(state) = self.records.get(number) {
+        for number in std::mem::take(&mut producer.late) {
+            let Some(state) = self.records.get(number) else { continue };
+            if !(state.in_flight || producer.is_by_key && key_is_in_flight(scene, number)) {
                 return Err(outlived(number, scene.clock, state));
             }
+            producer.late.push(number);
         }
         Ok(())
     }
 }
 
-impl Producer {
-    fn waits(&self, scene: &Scene<'_>, number: u64) -> bool {
-        let key = scene.ledger.record(number).map(|facts| facts.hash_key);
-        self.keys_in_flight.as_ref().zip(key).is_some_and(|(keys, key)| keys.contains_key(&key))
-    }
-
-    fn key_leaves(&mut self, scene: &Scene<'_>, numbers: &[u64]) {
-        let Some(keys) = &mut self.keys_in_flight else { return };
-        for facts in numbers.iter().filter_map(|&number| scene.ledger.record(number)) {
-            *keys.entry(facts.hash_key).or_default() += 1;
-        }
-    }
-
-    fn key_comes_back(&mut self, scene: &Scene<'_>, numbers: &[u64]) {
-        let Some(keys) = &mut self.keys_in_flight else { return };
-        for facts in numbers.iter().filter_map(|&number| scene.ledger.record(number)) {
-            match keys.get_mut(&facts.hash_key) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => _ = keys.remove(&facts.hash_key),
-            }
-        }
-    }
+/// Whether a record of its producer and key is on its way.
+fn key_is_in_flight(scene: &Scene<'_>, number: u64) -> bool {
+    let Some(late) = scene.ledger.record(number) else { return false };
+    let is_ahead = |facts: &RecordFacts| {
+        facts.in_flight && (facts.producer, facts.hash_key) == (late.producer, late.hash_key)
+    };
+    scene.ledger.iter().any(|(_, facts)| is_ahead(facts))
 }
 
 fn outlived(number: u64, now: Timestamp, state: &State) -> Breach {

@@ -21,17 +21,9 @@ use kinesis_batcher_core::{
 use kinesis_model::Meaning;
 
 use super::i03::{BURST_NANOS, Rates};
-use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, is_of_account};
 use crate::ledger::Ledger;
 use crate::window::Window;
-
-/// Watches the oldest record of each shard that nothing holds back.
-#[derive(Debug, Default)]
-pub(super) struct FreeShardsGo {
-    producers: PerProducer<Producer>,
-    flights: Window<Flight>,
-}
 
 /// A request on its way.
 #[derive(Clone, Debug)]
@@ -41,8 +33,10 @@ struct Flight {
     shards: Vec<(usize, [u64; 2])>,
 }
 
+/// Watches the oldest record of each shard that nothing holds back.
 #[derive(Debug, Default)]
-struct Producer {
+pub(super) struct FreeShardsGo {
+    flights: Window<Flight>,
     map: Option<ShardMap>,
     /// Counts the maps that changed something.
     maps: u64,
@@ -95,33 +89,31 @@ impl Checker for FreeShardsGo {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
-                self.producers.of(producer).begin(scene, batcher.config(), batcher.shard_map());
+            Observation::Began { batcher, .. } => {
+                self.begin(scene, batcher.config(), batcher.shard_map());
             }
-            Observation::Accepted { producer, record } => {
-                let producer = self.producers.of(producer);
-                if let Some(index) = producer.index_of(scene, record) {
-                    producer.shards[index].queue.push_back(record);
+            Observation::Accepted { record, .. } => {
+                if let Some(index) = self.index_of(scene, record) {
+                    self.shards[index].queue.push_back(record);
                 }
             }
-            Observation::Requested { producer, request, batcher } => {
-                let producer = self.producers.of(producer);
-                producer.shares = Rates::of(batcher.config(), batcher.shard_map());
-                self.flights.insert(request.number, producer.requested(scene, request));
+            Observation::Requested { request, batcher, .. } => {
+                self.shares = Rates::of(batcher.config(), batcher.shard_map());
+                let flight = self.requested(scene, request);
+                self.flights.insert(request.number, flight);
             }
-            Observation::Answered { producer, request, outcome, meaning } => {
+            Observation::Answered { request, outcome, meaning, .. } => {
                 if let Some(flight) = self.flights.remove(request.number) {
-                    self.producers.of(producer).answered(scene, &flight, request, outcome, meaning);
+                    self.answered(scene, &flight, request, outcome, meaning);
                 }
             }
-            Observation::MapGiven { producer, map } => self.producers.of(producer).map_given(scene, map),
-            Observation::Settled { producer, cause, deadline_before, .. } if cause != Cause::StepBack => {
-                let producer = self.producers.of(producer);
+            Observation::MapGiven { map, .. } => self.map_given(scene, map),
+            Observation::Settled { cause, deadline_before, .. } if cause != Cause::StepBack => {
                 let called_late = |deadline: Deadline| deadline.at.after(LATE) < scene.clock;
                 if deadline_before.is_some_and(called_late) {
-                    producer.held_up_until = scene.clock;
+                    self.held_up_until = scene.clock;
                 }
-                return producer.settled(scene);
+                return self.settled(scene);
             }
             Observation::Crashed { requests, .. } => {
                 requests.iter().for_each(|&number| _ = self.flights.remove(number));
@@ -132,7 +124,7 @@ impl Checker for FreeShardsGo {
     }
 }
 
-impl Producer {
+impl FreeShardsGo {
     fn begin(&mut self, scene: &Scene<'_>, config: &Config, map: &ShardMap) {
         self.linger = config.linger();
         self.keeps_order = config.ordering() != Ordering::None;
@@ -183,6 +175,9 @@ impl Producer {
         for &(index, costs) in flight.shards.iter().filter(|_| is_of_this_map) {
             let shard = &mut self.shards[index];
             shard.in_flight -= 1;
+            if self.keeps_order {
+                shard.free_from = shard.free_from.max(scene.clock);
+            }
             // What waits for something else besides may go on to wait as long as it would have.
             let is_free = !shard.is_slow && !self.searches && !self.keeps_order;
             if is_free && meaning.is_some_and(|meaning| !meaning.leaves_doubt()) {

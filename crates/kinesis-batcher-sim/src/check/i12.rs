@@ -3,20 +3,14 @@
 use kinesis_batcher_core::{Batcher, Event, FailureReason, Stats, Timestamp};
 use kinesis_model::Cause as Failure;
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, Scene, entry_failure, tag_of};
 use crate::window::Window;
 
-/// Counts along.
+/// FiguresAddUp along.
 #[derive(Debug, Default)]
 pub(super) struct FiguresAddUp {
-    producers: PerProducer<Counts>,
     /// By record.
     last_sent_at: Window<Timestamp>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
     accepted: u64,
     refused: u64,
     delivered: u64,
@@ -60,53 +54,50 @@ impl Checker for FiguresAddUp {
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
-        let Some(producer) = observation.producer() else { return Ok(()) };
-        let counts = self.producers.of(producer);
         match *observation {
             Observation::Accepted { record, .. } => {
-                counts.accepted += 1;
-                counts.bytes_accepted +=
-                    scene.ledger.record(record).map_or(0, |facts| u64::from(facts.bytes));
+                self.accepted += 1;
+                self.bytes_accepted += scene.ledger.record(record).map_or(0, |facts| u64::from(facts.bytes));
             }
-            Observation::Refused { reason, .. } => counts.refused += u64::from(reason.is_full()),
+            Observation::Refused { reason, .. } => self.refused += u64::from(reason.is_full()),
             Observation::Requested { request, .. } => {
-                counts.requests += 1;
-                counts.requests_in_flight += 1;
-                counts.records_in_flight += request.records.all().len() as u64;
-                counts.request_entries += request.request.len() as u128;
-                counts.request_bytes += request.sent().map(|sent| sent.bytes() as u128).sum::<u128>();
+                self.requests += 1;
+                self.requests_in_flight += 1;
+                self.records_in_flight += request.records.all().len() as u64;
+                self.request_entries += request.request.len() as u128;
+                self.request_bytes += request.sent().map(|sent| sent.bytes() as u128).sum::<u128>();
             }
             Observation::Answered { request, outcome, meaning, .. } => {
                 let sent_at = request.sent_at;
-                counts.is_clock_off |= scene.clock != scene.now;
-                counts.request_duration += scene.clock.since(sent_at).as_nanos();
+                self.is_clock_off |= scene.clock != scene.now;
+                self.request_duration += scene.clock.since(sent_at).as_nanos();
                 for &number in request.records.all() {
                     self.last_sent_at.insert(number, sent_at);
                 }
-                counts.requests_in_flight -= 1;
-                counts.records_in_flight -= request.records.all().len() as u64;
-                *counts.requests_that(meaning.map(|meaning| meaning.cause)) += 1;
+                self.requests_in_flight -= 1;
+                self.records_in_flight -= request.records.all().len() as u64;
+                *self.requests_that(meaning.map(|meaning| meaning.cause)) += 1;
                 if let (Ok(response), None) = (outcome, meaning) {
                     let causes = response.outcomes.iter().filter_map(entry_failure);
-                    counts.entries_throttled +=
+                    self.entries_throttled +=
                         causes.filter(|meaning| meaning.cause == Failure::Throttled).count() as u64;
                 }
             }
             Observation::Event { event, .. } => {
                 let sent_at = tag_of(event).and_then(|tag| self.last_sent_at.remove(tag));
-                counts.event(scene, event, sent_at);
+                self.event(scene, event, sent_at);
             }
             Observation::Crashed { held, .. } => {
                 held.iter().for_each(|&number| _ = self.last_sent_at.remove(number));
             }
-            Observation::Settled { batcher, .. } => return counts.compare(batcher),
+            Observation::Settled { batcher, .. } => return self.compare(batcher),
             _ => {}
         }
         Ok(())
     }
 }
 
-impl Counts {
+impl FiguresAddUp {
     /// The counter of requests that were answered, or failed for this cause.
     fn requests_that(&mut self, cause: Option<Failure>) -> &mut u64 {
         match cause {

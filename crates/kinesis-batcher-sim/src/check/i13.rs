@@ -9,17 +9,11 @@ use kinesis_batcher_core::{
 
 use kinesis_model::Meaning;
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, Scene, is_of_account, tag_of};
 
 /// Keeps its own account of whether each producer holds, from what it was answered.
 #[derive(Debug, Default)]
 pub(super) struct NoneFailsForAnother {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     fails_fast: bool,
     held: u64,
     /// Records accepted since everything was polled.
@@ -58,46 +52,42 @@ impl Checker for NoneFailsForAnother {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
-                self.producers.of(producer).fails_fast = batcher.config().fail_fast();
+            Observation::Began { batcher, .. } => {
+                self.fails_fast = batcher.config().fail_fast();
                 Ok(())
             }
-            Observation::Requested { producer, .. } => self.producers.of(producer).requested(scene.clock),
-            Observation::Answered { producer, outcome, meaning, .. } => {
+            Observation::Requested { .. } => self.requested(scene.clock),
+            Observation::Answered { outcome, meaning, .. } => {
                 let verdict = Verdict::of(outcome, meaning);
-                self.producers.of(producer).answered(scene.clock, verdict);
+                self.answered(scene.clock, verdict);
                 Ok(())
             }
-            Observation::Accepted { producer, .. } => {
-                let producer = self.producers.of(producer);
-                producer.held += 1;
-                producer.accepted += 1;
+            Observation::Accepted { .. } => {
+                self.held += 1;
+                self.accepted += 1;
                 Ok(())
             }
-            Observation::Event { producer, event } => {
-                let producer = self.producers.of(producer);
+            Observation::Event { event, .. } => {
                 if tag_of(event).is_some() {
                     // One too many is for I1 to find.
-                    producer.held = producer.held.saturating_sub(1);
-                    if producer.held == 0 {
+                    self.held = self.held.saturating_sub(1);
+                    if self.held == 0 {
                         // There is nothing left to hold, unless a record came before the batcher looked.
-                        producer.ended = producer.hold.take();
+                        self.ended = self.hold.take();
                     }
                 }
                 match event {
-                    Event::Failed { tag, failure, .. } => producer.failed(*tag, &failure.reason),
+                    Event::Failed { tag, failure, .. } => self.failed(*tag, &failure.reason),
                     _ => Ok(()),
                 }
             }
-            Observation::Settled { producer, batcher, deadline, .. } => {
-                self.producers.of(producer).settled(batcher, deadline)
-            }
+            Observation::Settled { batcher, deadline, .. } => self.settled(batcher, deadline),
             _ => Ok(()),
         }
     }
 }
 
-impl Producer {
+impl NoneFailsForAnother {
     fn requested(&mut self, clock: Timestamp) -> Result<(), Breach> {
         self.in_flight += 1;
         let Some(spell) = &mut self.hold else { return Ok(()) };
@@ -199,7 +189,7 @@ mod tests {
 
     /// Whether probes with this wait between them are found.
     fn is_found(wait_millis: u64) -> bool {
-        let mut producer = Producer::default();
+        let mut producer = NoneFailsForAnother::default();
         (1..=30).any(|n| {
             let now = Timestamp::from_millis(n * wait_millis);
             let found = producer.requested(now).is_err();
@@ -218,7 +208,7 @@ mod tests {
     fn a_failure_for_the_account_is_found_unless_it_was_asked_for() {
         use kinesis_batcher_core::ServiceError;
         let reason = FailureReason::Permanent(ServiceError::from_code("KMSDisabledException"));
-        let mut producer = Producer::default();
+        let mut producer = NoneFailsForAnother::default();
         assert!(producer.failed(7, &reason).is_err());
         producer.fails_fast = true;
         assert!(producer.failed(7, &reason).is_ok());

@@ -3,17 +3,11 @@
 
 use kinesis_batcher_core::Event;
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, Scene};
 
 /// Waits for the end.
 #[derive(Debug, Default)]
 pub(super) struct TheEndIsLast {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     held: u64,
     is_drained: bool,
 }
@@ -24,21 +18,19 @@ impl Checker for TheEndIsLast {
     }
 
     fn observe(&mut self, _scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
-        let Some(producer) = observation.producer() else { return Ok(()) };
-        let producer = self.producers.of(producer);
         match *observation {
             Observation::Accepted { record, .. } => {
-                producer.held += 1;
-                if producer.is_drained {
+                self.held += 1;
+                if self.is_drained {
                     return Err(Breach::of_record(record, "it was accepted after the end was told"));
                 }
             }
-            Observation::Requested { .. } if producer.is_drained => {
+            Observation::Requested { .. } if self.is_drained => {
                 return Err(Breach::new("a request goes after the end was told"));
             }
-            Observation::Event { event, .. } => return producer.event(event),
+            Observation::Event { event, .. } => return self.event(event),
             Observation::Settled { batcher, .. }
-                if batcher.is_closed() && producer.held == 0 && !producer.is_drained =>
+                if batcher.is_closed() && self.held == 0 && !self.is_drained =>
             {
                 return Err(Breach::new("it is closed and holds nothing, and the end was not told"));
             }
@@ -48,7 +40,7 @@ impl Checker for TheEndIsLast {
     }
 }
 
-impl Producer {
+impl TheEndIsLast {
     fn event(&mut self, event: &Event<u64>) -> Result<(), Breach> {
         if self.is_drained {
             return Err(Breach::new("an event came after the end was told"));

@@ -17,7 +17,6 @@ mod i07;
 mod i08;
 mod i09;
 mod i10;
-mod i11;
 mod i12;
 mod i13;
 mod liveness;
@@ -25,7 +24,6 @@ mod observation;
 mod paired;
 mod patience;
 mod per_producer;
-mod placement;
 mod restraint;
 mod timely;
 
@@ -41,6 +39,8 @@ use crate::options::Options;
 use crate::service::EntryReply;
 
 pub use i09::run_twice;
+use per_producer::PerProducer;
+
 pub use observation::{Cause, Observation, Records, RequestView, SentRecord};
 pub use paired::{Paired, run_paired};
 
@@ -220,8 +220,8 @@ impl Checkers {
         }
         // A program that polls late shows flushes, deadlines and events after what it did since.
         if options.caller.polling == Polling::Prompt {
-            all.push(Box::new(timely::NothingGoesLate::default()));
-            all.push(Box::new(patience::RepetitionsWait::default()));
+            all.push(PerProducer::<timely::NothingGoesLate>::checker());
+            all.push(PerProducer::<patience::RepetitionsWait>::checker());
         }
         all.retain(|checker| options.checks.has(checker.invariant()));
         all.extend(others);
@@ -288,22 +288,20 @@ fn note(
 fn every_checker() -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(i01::EachTagOnce::default()),
-        Box::new(i02::RequestLimits::default()),
+        PerProducer::<i02::RequestLimits>::checker(),
         Box::new(i03::ShardWindows::default()),
-        Box::new(i04::BufferBound::default()),
-        Box::new(i05::SomethingWillHappen::default()),
-        Box::new(i06::DeadlinesMoveOn::default()),
-        Box::new(i07::BackwardChangesNothing::default()),
+        PerProducer::<i04::BufferBound>::checker(),
+        PerProducer::<i05::SomethingWillHappen>::checker(),
+        PerProducer::<i06::DeadlinesMoveOn>::checker(),
+        PerProducer::<i07::BackwardChangesNothing>::checker(),
         Box::new(i08::AttemptsAndAge::default()),
-        Box::new(i10::FreeShardsGo::default()),
-        Box::new(i11::OrderOfKeys::default()),
-        Box::new(i12::FiguresAddUp::default()),
-        Box::new(i13::NoneFailsForAnother::default()),
-        Box::new(liveness::TheEndIsLast::default()),
+        PerProducer::<i10::FreeShardsGo>::checker(),
+        PerProducer::<i12::FiguresAddUp>::checker(),
+        PerProducer::<i13::NoneFailsForAnother>::checker(),
+        PerProducer::<liveness::TheEndIsLast>::checker(),
         Box::new(honesty::ReceiptsAreTrue::default()),
-        Box::new(placement::AggregatesOfOneShard),
-        Box::new(batching::NothingGoesEarly::default()),
-        Box::new(restraint::WaitsGrow::default()),
+        PerProducer::<batching::NothingGoesEarly>::checker(),
+        PerProducer::<restraint::WaitsGrow>::checker(),
     ]
 }
 

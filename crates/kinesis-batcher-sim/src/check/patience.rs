@@ -7,18 +7,12 @@ use kinesis_batcher_core::{
     Timestamp,
 };
 
-use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Watches the time between what a producer repeats.
 #[derive(Debug, Default)]
 pub(super) struct RepetitionsWait {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     map: Option<ShardMap>,
     keeps_order: bool,
     /// When a map was first asked for since the last one that differed, and how often since.
@@ -38,31 +32,29 @@ impl Checker for RepetitionsWait {
     }
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
-        let Some(producer) = observation.producer() else { return Ok(()) };
-        let producer = self.producers.of(producer);
         match *observation {
             Observation::Began { batcher, .. } => {
-                producer.map = Some(batcher.shard_map().clone());
-                producer.keeps_order = batcher.config().ordering() != Ordering::None;
+                self.map = Some(batcher.shard_map().clone());
+                self.keeps_order = batcher.config().ordering() != Ordering::None;
             }
             Observation::MapGiven { map, .. } => {
-                if producer.map.as_ref() != Some(map) {
-                    producer.map_asked = None;
+                if self.map.as_ref() != Some(map) {
+                    self.map_asked = None;
                 }
-                producer.map = Some(map.clone());
-                producer.unexplained = Window::default();
+                self.map = Some(map.clone());
+                self.unexplained = Window::default();
             }
             Observation::Requested { request, batcher, .. } => {
-                producer.requests_in_flight += 1;
-                return producer.requested(scene, request, batcher);
+                self.requests_in_flight += 1;
+                return self.requested(scene, request, batcher);
             }
             Observation::Answered { request, outcome, .. } => {
-                producer.requests_in_flight -= 1;
-                producer.answered(scene, request, outcome);
+                self.requests_in_flight -= 1;
+                self.answered(scene, request, outcome);
             }
-            Observation::Event { event: Event::ShardMapStale, .. } => return producer.asks(scene),
+            Observation::Event { event: Event::ShardMapStale, .. } => return self.asks(scene),
             Observation::Settled { cause: Cause::Response, deadline, .. } => {
-                return producer.settled(scene, deadline);
+                return self.settled(scene, deadline);
             }
             _ => {}
         }
@@ -70,7 +62,7 @@ impl Checker for RepetitionsWait {
     }
 }
 
-impl Producer {
+impl RepetitionsWait {
     /// Two may come at once: the second is urged by many misrouted records.
     fn asks(&mut self, scene: &Scene<'_>) -> Result<(), Breach> {
         let (first_at, times) = self.map_asked.get_or_insert((scene.clock, 0));

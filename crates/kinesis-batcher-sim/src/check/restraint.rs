@@ -1,4 +1,4 @@
-//! After failures in a row, waits grow: an outage or a hot shard is not hammered. After answers in a row, all is open.
+//! After failures in a row, waits grow: an outage or a hot shard is not hammered.
 //!
 //! A single wait may be drawn from zero up, so it says nothing. Of a shard that refuses everything the sum of many is
 //! bounded: after the first few, it is tried no more than about ten times a second.
@@ -7,24 +7,14 @@ use kinesis_batcher_core::{RequestError, Response, Timestamp};
 use kinesis_model::{Cause as Failure, Meaning};
 
 use super::by_shard::ByShard;
-use super::per_producer::PerProducer;
-use super::{
-    Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, entry_failure, is_of_account,
-};
+use super::{Breach, Checker, Invariant, Observation, RequestView, Scene, entry_failure, is_of_account};
 
 /// Adds up waits after failures, of requests as a whole and of each shard.
 #[derive(Debug, Default)]
 pub(super) struct WaitsGrow {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     lanes: ByShard<Streak>,
     requests: Streak,
     in_flight: u64,
-    /// Requests answered in a row.
-    answers: u64,
     /// Records fail at once for an error of the account, so that nothing waits for the next attempt.
     fails_fast: bool,
 }
@@ -56,30 +46,19 @@ impl Checker for WaitsGrow {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
-                let producer = self.producers.of(producer);
-                producer.lanes.refresh(batcher.shard_map(), Streak::default);
-                producer.fails_fast = batcher.config().fail_fast();
+            Observation::Began { batcher, .. } => {
+                self.lanes.refresh(batcher.shard_map(), Streak::default);
+                self.fails_fast = batcher.config().fail_fast();
             }
-            Observation::MapGiven { producer, map } => {
-                self.producers.of(producer).lanes.refresh(map, Streak::default);
+            Observation::MapGiven { map, .. } => {
+                self.lanes.refresh(map, Streak::default);
             }
-            Observation::Requested { producer, request, batcher } => {
+            Observation::Requested { request, batcher, .. } => {
                 let in_flight_max = batcher.config().in_flight_requests_max() as u64;
-                return self.producers.of(producer).requested(scene, request, in_flight_max);
+                return self.requested(scene, request, in_flight_max);
             }
-            Observation::Answered { producer, request, outcome, meaning } => {
-                self.producers.of(producer).answered(scene, request, outcome, meaning);
-            }
-            Observation::Settled { producer, cause: Cause::Response, batcher, .. } => {
-                let (max, answers) =
-                    (batcher.config().in_flight_requests_max() as u64, self.producers.of(producer).answers);
-                let allowed = batcher.stats().requests_in_flight_allowed;
-                if answers >= max && allowed < max {
-                    return Err(Breach::new(format!(
-                        "{answers} requests in a row were answered, and {allowed} of {max} may be on their way"
-                    )));
-                }
+            Observation::Answered { request, outcome, meaning, .. } => {
+                self.answered(scene, request, outcome, meaning);
             }
             _ => {}
         }
@@ -87,7 +66,7 @@ impl Checker for WaitsGrow {
     }
 }
 
-impl Producer {
+impl WaitsGrow {
     fn requested(
         &mut self,
         scene: &Scene<'_>,
@@ -135,12 +114,10 @@ impl Producer {
         meaning: Option<Meaning>,
     ) {
         self.in_flight -= 1;
-        self.answers += 1;
         match (outcome, meaning) {
             (Ok(response), None) => {
                 if is_of_account(response) {
                     self.requests.fails(scene.clock, request.sent_at);
-                    self.answers = 0;
                 } else {
                     self.requests = Streak::default();
                 }
@@ -151,7 +128,6 @@ impl Producer {
             }
             _ => {
                 self.requests.fails(scene.clock, request.sent_at);
-                self.answers = 0;
             }
         }
     }

@@ -9,18 +9,12 @@ use std::time::Duration;
 
 use kinesis_batcher_core::{Batcher, Config, Deadline, Event, Ordering, ShardLimit, ShardMap, Timestamp};
 
-use super::per_producer::PerProducer;
 use super::{Breach, Cause, Checker, Invariant, Observation, RequestView, Scene, is_stored_as_predicted};
 use crate::ledger::Ledger;
 
 /// Watches undisturbed producers.
 #[derive(Debug, Default)]
 pub(super) struct NothingGoesLate {
-    producers: PerProducer<Producer>,
-}
-
-#[derive(Debug, Default)]
-struct Producer {
     map: Option<ShardMap>,
     is_judged: bool,
     /// Buffered records in the order of their acceptance; some have ended or are in flight.
@@ -42,47 +36,41 @@ impl Checker for NothingGoesLate {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
+            Observation::Began { batcher, .. } => {
                 let config = batcher.config();
-                let producer = self.producers.of(producer);
-                producer.map = Some(batcher.shard_map().clone());
-                producer.closes_all = true;
-                producer.is_judged = config.shard_limit() == ShardLimit::Off
+                self.map = Some(batcher.shard_map().clone());
+                self.closes_all = true;
+                self.is_judged = config.shard_limit() == ShardLimit::Off
                     && config.ordering() == Ordering::None
                     && config.time_to_live().is_none_or(|time_to_live| time_to_live > TIME_TO_LIVE_MIN)
                     && !batcher.shard_map().is_unknown();
             }
-            Observation::Accepted { producer, record } => {
+            Observation::Accepted { record, .. } => {
                 let facts = scene.ledger.record(record);
-                let producer = self.producers.of(producer);
-                producer.accepted += 1;
-                producer.forget_ended(scene.ledger);
-                producer.by_age.push_back(record);
-                producer.largest = producer.largest.max(facts.map_or(0, |facts| facts.bytes as usize));
+                self.accepted += 1;
+                self.forget_ended(scene.ledger);
+                self.by_age.push_back(record);
+                self.largest = self.largest.max(facts.map_or(0, |facts| facts.bytes as usize));
                 // It goes by itself, and ends the aggregate before it.
-                producer.is_judged &= facts.is_none_or(|facts| !facts.is_aggregate);
+                self.is_judged &= facts.is_none_or(|facts| !facts.is_aggregate);
             }
-            Observation::Requested { producer, request, batcher } => {
-                return self.requested(scene, producer, request, batcher.config());
+            Observation::Requested { request, batcher, .. } => {
+                return self.requested(scene, request, batcher.config());
             }
-            Observation::Answered { producer, request, outcome, .. } => {
-                let producer = self.producers.of(producer);
-                producer.requests_in_flight -= 1;
+            Observation::Answered { request, outcome, .. } => {
+                self.requests_in_flight -= 1;
                 // Otherwise all of its records are delivered in this call.
-                producer.is_judged &= producer
-                    .map
-                    .as_ref()
-                    .is_some_and(|map| is_stored_as_predicted(map, scene, request, outcome));
+                self.is_judged &=
+                    self.map.as_ref().is_some_and(|map| is_stored_as_predicted(map, scene, request, outcome));
             }
-            Observation::MapGiven { producer, map } => {
-                let producer = self.producers.of(producer);
-                producer.is_judged &= producer.map.as_ref() == Some(map);
+            Observation::MapGiven { map, .. } => {
+                self.is_judged &= self.map.as_ref() == Some(map);
             }
-            Observation::Event { producer, event } => {
-                self.producers.of(producer).is_judged &= !matches!(event, Event::Failed { .. });
+            Observation::Event { event, .. } => {
+                self.is_judged &= !matches!(event, Event::Failed { .. });
             }
-            Observation::Settled { producer, cause, batcher, deadline, .. } => {
-                return self.settled(scene, producer, cause, batcher, deadline);
+            Observation::Settled { cause, batcher, deadline, .. } => {
+                return self.settled(scene, cause, batcher, deadline);
             }
             _ => {}
         }
@@ -94,35 +82,32 @@ impl NothingGoesLate {
     fn requested(
         &mut self,
         scene: &Scene<'_>,
-        producer: u32,
         request: RequestView<'_>,
         config: &Config,
     ) -> Result<(), Breach> {
-        let producer = self.producers.of(producer);
-        producer.requests_in_flight += 1;
-        if !producer.is_judged {
+        self.requests_in_flight += 1;
+        if !self.is_judged {
             return Ok(());
         }
-        if config.aggregation() && producer.closes_all {
-            producer.judge_aggregates(scene, request, config)?;
+        if config.aggregation() && self.closes_all {
+            self.judge_aggregates(scene, request, config)?;
         }
         // What comes next is at most an aggregate, or the largest record there is.
-        let next = producer.largest.max(if config.aggregation() { config.aggregate_bytes_max() } else { 0 });
+        let next = self.largest.max(if config.aggregation() { config.aggregate_bytes_max() } else { 0 });
         let has_room = request.request.len() < config.request_records_max()
             && request.request.bytes() + next + FRAME_BYTES <= config.request_bytes_max();
         if !has_room {
-            producer.closes_all = false;
+            self.closes_all = false;
             return Ok(());
         }
         let shards: BTreeSet<usize> =
-            request.sent().filter_map(|sent| producer.shard_of(scene, sent.numbers)).collect();
-        producer.forget_ended(scene.ledger);
-        for &number in producer.by_age.iter().filter(|&&number| waits(scene.ledger, number)) {
-            let is_of_these =
-                producer.shard_of(scene, &[number]).is_some_and(|shard| shards.contains(&shard));
+            request.sent().filter_map(|sent| self.shard_of(scene, sent.numbers)).collect();
+        self.forget_ended(scene.ledger);
+        for &number in self.by_age.iter().filter(|&&number| waits(scene.ledger, number)) {
+            let is_of_these = self.shard_of(scene, &[number]).is_some_and(|shard| shards.contains(&shard));
             // Records that share an aggregate may wait for others, each for as long as it lingers.
             let may_wait = config.aggregation()
-                && producer.due_at(scene, number, config.linger()).is_none_or(|due_at| due_at > scene.clock);
+                && self.due_at(scene, number, config.linger()).is_none_or(|due_at| due_at > scene.clock);
             if is_of_these && !may_wait {
                 let what =
                     format!("it stays behind when a request of {} records goes", request.request.len());
@@ -135,24 +120,22 @@ impl NothingGoesLate {
     fn settled(
         &mut self,
         scene: &Scene<'_>,
-        producer: u32,
         cause: Cause,
         batcher: &Batcher<u64>,
         deadline: Option<Deadline>,
     ) -> Result<(), Breach> {
-        let producer = self.producers.of(producer);
         if matches!(cause, Cause::Flush | Cause::Close | Cause::Abort) {
-            producer.flushed_before = producer.accepted;
-            producer.closes_all = false;
+            self.flushed_before = self.accepted;
+            self.closes_all = false;
         }
         let config = batcher.config();
-        if !producer.is_judged || producer.requests_in_flight >= config.in_flight_requests_max() {
+        if !self.is_judged || self.requests_in_flight >= config.in_flight_requests_max() {
             return Ok(());
         }
-        producer.forget_ended(scene.ledger);
-        let oldest = producer.by_age.iter().copied().find(|&number| waits(scene.ledger, number));
+        self.forget_ended(scene.ledger);
+        let oldest = self.by_age.iter().copied().find(|&number| waits(scene.ledger, number));
         let Some(oldest) = oldest else { return Ok(()) };
-        let Some(due_at) = producer.due_at(scene, oldest, config.linger()) else { return Ok(()) };
+        let Some(due_at) = self.due_at(scene, oldest, config.linger()) else { return Ok(()) };
         let latest = due_at.max(scene.clock).after(STEP_MAX);
         match deadline {
             Some(deadline) if deadline.at <= latest => Ok(()),
@@ -166,7 +149,7 @@ impl NothingGoesLate {
     }
 }
 
-impl Producer {
+impl NothingGoesLate {
     fn forget_ended(&mut self, ledger: &Ledger) {
         while self.by_age.front().is_some_and(|&number| ledger.record(number).is_none()) {
             self.by_age.pop_front();

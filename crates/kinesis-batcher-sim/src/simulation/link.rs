@@ -34,7 +34,7 @@ impl Link {
             }
             Some(OutageKind::ServerError) => {
                 let after = self.draw_out(now).saturating_add(self.draw_back(now));
-                return Departure::Fails { after, how: Failing::ServerError };
+                return Departure::Fails { after: after.min(timeout), how: Failing::ServerError };
             }
             None => {}
         }

@@ -194,7 +194,7 @@ impl Simulation {
         }
         let now = self.world.now;
         let ready = [self.stream.due_at <= now, agenda_at <= now, producer_at <= now];
-        match self.pick(ready) {
+        match pick(&mut self.world.rng.ties, ready.into_iter()) {
             0 => self.stream.act(&mut self.world),
             1 => {
                 if let Some(item) = self.world.agenda.pop() {
@@ -217,23 +217,7 @@ impl Simulation {
 
     /// One of the producers that do something by themselves at this time.
     fn next_producer(&mut self, at: Timestamp) -> usize {
-        let ready = self.due.iter().filter(|&&due| due == at).count() as u64;
-        let skip = if ready > 1 { self.world.rng.ties.below(ready) as usize } else { 0 };
-        let mut ready = self.due.iter().enumerate().filter(|(_, due)| **due == at);
-        ready.nth(skip).map_or(0, |(index, _)| index)
-    }
-
-    /// One of those that are ready.
-    fn pick(&mut self, ready: [bool; 3]) -> usize {
-        let count = ready.iter().filter(|&&is_ready| is_ready).count() as u64;
-        let mut skip = if count > 1 { self.world.rng.ties.below(count) } else { 0 };
-        for (index, _) in ready.iter().enumerate().filter(|(_, is_ready)| **is_ready) {
-            if skip == 0 {
-                return index;
-            }
-            skip -= 1;
-        }
-        1
+        pick(&mut self.world.rng.ties, self.due.iter().map(|&due| due == at))
     }
 
     fn happen(&mut self, item: Item) {
@@ -285,6 +269,13 @@ impl Simulation {
         world.meter.sample(elapsed, &self.stream.service, alive.map(|producer| &producer.batcher));
         self.sample_at = world.options.interval.map_or(Timestamp::MAX, |interval| world.now.after(interval));
     }
+}
+
+/// The index of one of those that are ready.
+fn pick(rng: &mut Rng, ready: impl Iterator<Item = bool> + Clone) -> usize {
+    let count = ready.clone().filter(|&is_ready| is_ready).count() as u64;
+    let skip = if count > 1 { rng.below(count) as usize } else { 0 };
+    ready.enumerate().filter(|(_, is_ready)| *is_ready).nth(skip).map_or(0, |(index, _)| index)
 }
 
 /// Late enough that a step back does not end before the epoch.

@@ -123,10 +123,8 @@ impl Producer {
     }
 
     fn wake(&mut self, world: &mut World) {
-        if world.trace.is_on() {
-            let reason = self.deadline.map(|deadline| deadline.reason);
-            world.log(format_args!("p{} timeout {reason:?}", self.number));
-        }
+        let reason = self.deadline.map(|deadline| deadline.reason);
+        world.log(format_args!("p{} timeout {reason:?}", self.number));
         let at = self.clock.read(world.now);
         self.batcher.handle_timeout(at);
         // Armed again once everything is polled. A deadline that has not moved fires again, which is found out as a
@@ -294,9 +292,7 @@ impl Producer {
     /// An event of the batcher.
     pub(super) fn note(&mut self, world: &mut World, event: &Event<u64>) {
         world.show(self.clock.latest(), &Observation::Event { producer: self.number, event });
-        if world.trace.is_on() {
-            world.log(format_args!("p{} {}", self.number, EventText(event)));
-        }
+        world.log(format_args!("p{} {}", self.number, EventText(event)));
         match event {
             Event::Delivered { tag, receipt } => {
                 world.stir(1, *tag, u64::from(receipt.attempts));
@@ -352,9 +348,7 @@ impl Producer {
         world.meter.totals.shard_maps += 1;
         self.is_refreshing = false;
         let at = self.clock.read(world.now);
-        if world.trace.is_on() {
-            world.log(format_args!("p{} gets {map:?}", self.number));
-        }
+        world.log(format_args!("p{} gets {map:?}", self.number));
         world.show(self.clock.latest(), &Observation::MapGiven { producer: self.number, map: &map });
         self.batcher.handle_shard_map(at, map);
         self.called(world, Cause::ShardMap);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kinesis_batcher_core::{HashKey, Timestamp};
 use kinesis_model::ShardId;
 
-use crate::check::{Breach, Records};
+use crate::check::{Breach, Invariant, Records};
 use crate::ledger::RecordFacts;
 use crate::service::{EntryReply, Kinesis};
 use crate::window::Window;
@@ -28,8 +28,9 @@ pub(super) struct Reader {
     /// Copies that were read.
     position: u64,
     keeps_order: bool,
-    /// Of each producer and hash key, the record that was delivered last: its first copy's position and its number.
-    last: BTreeMap<(u32, HashKey), (u64, u64)>,
+    /// Of each producer and hash key, of the records delivered the one that was pushed last: its place in the order of
+    /// pushes, its first copy's position and its number.
+    last: BTreeMap<(u32, HashKey), (u64, u64, u64)>,
     /// It reads with the first entry that is stored from then on. (An event of its own would change the run that it
     /// watches.)
     due_at: Timestamp,
@@ -41,6 +42,8 @@ pub(super) struct Reader {
 struct FirstCopy {
     producer: u32,
     hash_key: HashKey,
+    /// How many of its producer's records were accepted before it.
+    order: u64,
     /// Counts copies in the order in which they are read; `None` until then.
     position: Option<u64>,
     /// A copy is in a shard that does not own its hash key (S-24): no consumer knows the order of two such shards.
@@ -69,7 +72,8 @@ impl Reader {
     #[inline]
     pub(super) fn accepted(&mut self, number: u64, facts: &RecordFacts) {
         let (producer, hash_key) = (facts.producer, facts.hash_key);
-        let first = FirstCopy { producer, hash_key, position: None, is_elsewhere: false };
+        let order = facts.accepted.map_or(number, |accepted| accepted.order);
+        let first = FirstCopy { producer, hash_key, order, position: None, is_elsewhere: false };
         self.first_copies.insert(number, first);
     }
 
@@ -115,8 +119,9 @@ impl Reader {
     /// Reads all that is stored.
     ///
     /// # Errors
-    /// When a record was delivered that is not read, or is read after a later one of its key.
-    pub(super) fn read(&mut self, now: Timestamp) -> Result<(), (u32, Breach)> {
+    /// When a record was delivered that is not read, or is read after a later one of its key: its producer, and what is
+    /// violated.
+    pub(super) fn read(&mut self, now: Timestamp) -> Result<(), (u32, Invariant, Breach)> {
         self.due_at = now.after(Duration::from_nanos(self.rng.below(LAG_NANOS_MAX)));
         for log in self.logs.values_mut() {
             for number in log.drain(..) {
@@ -129,27 +134,27 @@ impl Reader {
         while let Some(number) = self.delivered.pop_front() {
             // One that was delivered twice is for I1 to find.
             let Some(first) = self.first_copies.remove(number) else { continue };
-            let FirstCopy { producer, hash_key, .. } = first;
+            let FirstCopy { producer, hash_key, order, .. } = first;
             let Some(position) = first.position else {
                 let what = "it was delivered, and consumers drop every aggregate that it is in";
-                return Err((producer, Breach::of_record(number, what)));
+                return Err((producer, Invariant::Readable, Breach::of_record(number, what)));
             };
             if !self.keeps_order || first.is_elsewhere {
                 continue;
             }
-            match self.last.insert((producer, hash_key), (position, number)) {
-                Some((earlier, other)) if earlier > position => {
-                    let what = format!("consumers read it before record {other}, which was delivered first");
-                    return Err((producer, Breach::of_record(number, what)));
-                }
-                _ => {}
+            let here = (order, position, number);
+            let last = self.last.entry((producer, hash_key)).or_insert(here);
+            if (order < last.0) != (position < last.1) {
+                let what = format!("consumers read it and record {} not as they were pushed", last.2);
+                return Err((producer, Invariant::I11, Breach::of_record(number, what)));
             }
+            *last = here.max(*last);
         }
         Ok(())
     }
 
     /// The stream is deleted. A consumer that kept up has read it.
-    pub(super) fn stream_is_deleted(&mut self, now: Timestamp) -> Result<(), (u32, Breach)> {
+    pub(super) fn stream_is_deleted(&mut self, now: Timestamp) -> Result<(), (u32, Invariant, Breach)> {
         let read = self.read(now);
         self.logs.clear();
         read
@@ -195,7 +200,7 @@ mod tests {
             self.reader.stored(&self.service, records, &reply.entries);
         }
 
-        fn deliver(&mut self, number: u64) -> Result<(), (u32, Breach)> {
+        fn deliver(&mut self, number: u64) -> Result<(), (u32, Invariant, Breach)> {
             self.reader.delivered(number);
             self.reader.read(Timestamp::ZERO)
         }

@@ -39,10 +39,8 @@ impl Producer {
         let first = members.as_records().all().first().copied().unwrap_or_default();
         world.stir(6, first, request.len() as u64 ^ (request.bytes() as u64) << 16);
         let departure = self.link.send(world.now, request.bytes() as u64);
-        if world.trace.is_on() {
-            let numbers = NumbersText(members.as_records(), request.len());
-            world.log(format_args!("p{} request {number} {request:?} {numbers}: {departure:?}", self.number));
-        }
+        let numbers = NumbersText(members.as_records(), request.len());
+        world.log(format_args!("p{} request {number} {request:?} {numbers}: {departure:?}", self.number));
         let flight = Flight {
             producer: self.number,
             number,
@@ -92,14 +90,12 @@ impl Producer {
         let (producer, request) = (self.number, flight.view());
         let answered = Observation::Answered { producer, request, outcome: &outcome, meaning };
         world.show(self.clock.latest(), &answered);
-        if world.trace.is_on() {
-            match &outcome {
-                Ok(response) => {
-                    let entries = response.outcomes.len();
-                    world.log(format_args!("p{} answer {number}: {entries} entries", self.number));
-                }
-                Err(error) => world.log(format_args!("p{} answer {number}: {error}", self.number)),
+        match &outcome {
+            Ok(response) => {
+                let entries = response.outcomes.len();
+                world.log(format_args!("p{producer} answer {number}: {entries} entries"));
             }
+            Err(error) => world.log(format_args!("p{producer} answer {number}: {error}")),
         }
         let Flight { request, members, .. } = flight;
         world.spare_members.push(members);
@@ -156,13 +152,8 @@ impl Simulation {
         let (sent, records) = ((flight.number, flight.sent_at), flight.members.as_records());
         let reply = stream.put(world, producer, sent, records, &entries, false);
         let way = producer.link.reply(now, now.since(flight.sent_at));
-        if world.trace.is_on() {
-            let text = ReplyText(&reply);
-            world.log(format_args!(
-                "   service gets {} of p{}: {text}, {way:?}",
-                flight.number, flight.producer
-            ));
-        }
+        let text = ReplyText(&reply);
+        world.log(format_args!("   service gets {} of p{}: {text}, {way:?}", sent.0, producer.number));
         world.meter.totals.requests_refused += u64::from(reply.refusal.is_some());
         drop(entries);
         world.flights.put_back(id, flight);
@@ -238,11 +229,8 @@ impl Simulation {
         } else {
             totals.requests_late += 1;
         }
-        if world.trace.is_on() {
-            let what = if copy.is_duplicate { "again" } else { "late" };
-            let text = ReplyText(&reply);
-            world.log(format_args!("   service gets {} of p{} {what}: {text}", copy.number, copy.producer));
-        }
+        let (what, text) = (if copy.is_duplicate { "again" } else { "late" }, ReplyText(&reply));
+        world.log(format_args!("   service gets {} of p{} {what}: {text}", copy.number, copy.producer));
     }
 }
 

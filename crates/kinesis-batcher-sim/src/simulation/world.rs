@@ -69,10 +69,10 @@ impl World {
             keys: KeySpace::new(options.workload.keys, options.workload.key_text),
             ledger: Ledger::default(),
             checkers,
-            reader: options
-                .checks
-                .has(Invariant::Readable)
-                .then(|| Reader::new(options.config.ordering() != Ordering::None, root.fork("reader"))),
+            reader: options.checks.has(Invariant::Readable).then(|| {
+                let keeps_order = options.config.ordering() != Ordering::None;
+                Reader::new(keeps_order && options.checks.has(Invariant::I11), root.fork("reader"))
+            }),
             meter: Meter::new(),
             trace: Trace::new(options.trace_lines_max),
             digest: seed,
@@ -124,18 +124,20 @@ impl World {
     /// The consumer reads all that is stored.
     pub(super) fn read(&mut self) {
         let now = self.now;
-        if let Some(Err((producer, breach))) = self.reader.as_mut().map(|reader| reader.read(now)) {
-            self.violated(Invariant::Readable, Some(producer), breach);
-        }
+        let read = self.reader.as_mut().map(|reader| reader.read(now));
+        self.was_read(read);
     }
 
     /// Another stream will have the name.
     pub(super) fn stream_is_deleted(&mut self) {
         let now = self.now;
-        if let Some(Err((producer, breach))) =
-            self.reader.as_mut().map(|reader| reader.stream_is_deleted(now))
-        {
-            self.violated(Invariant::Readable, Some(producer), breach);
+        let read = self.reader.as_mut().map(|reader| reader.stream_is_deleted(now));
+        self.was_read(read);
+    }
+
+    fn was_read(&mut self, read: Option<Result<(), (u32, Invariant, Breach)>>) {
+        if let Some(Err((producer, invariant, breach))) = read {
+            self.violated(invariant, Some(producer), breach);
         }
     }
 
