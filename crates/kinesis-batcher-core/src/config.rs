@@ -201,7 +201,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Whether a shard that throttles is sent less, and by and by more again up to `shard_limit`; it is unless set.
+    /// Whether a shard that throttles is sent less, and more again up to `shard_limit` once it has room; it is unless set.
     /// Producers that share a stream find their shares of each shard in this way, without knowing of each other.
     pub fn adaptive_rates(mut self, adaptive_rates: bool) -> Self {
         self.adaptive_rates = adaptive_rates;
@@ -365,7 +365,8 @@ pub enum Ordering {
     PartitionKey,
 }
 
-/// How much of each shard's limits (1,000 records/s, 1 MiB/s) a producer uses.
+/// How much of each shard's limits (1,000 records/s, 1 MiB/s; S-06, S-07) a producer uses. A saturated shard is sent 97.5 %
+/// of that, so that no second holds more, however the service counts it (S-08).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardLimit {
     /// So many per cent, 1 to 1,000. Producers that share a stream may divide 100 among themselves; more than 100

@@ -56,10 +56,10 @@
 //!
 //! - **I1** Every accepted tag comes back in exactly one [`Event::Delivered`] or [`Event::Failed`].
 //! - **I2** Every request respects the limits on records, bytes and sizes.
-//! - **I3** In any window a shard is sent at most its burst (a fifth of a second's worth), plus its rate times the
-//!   window, plus one record larger than the burst. The rate is the configured share of the shard's limits or, after
-//!   throttling, less. Records of a request that the service is known not to have
-//!   stored are taken off again.
+//! - **I3** In any window a shard is sent at most its burst (200 ms' worth), plus its rate times the window, plus one
+//!   record; in any window of a second, a second's worth and one record. The rate is the configured share of the shard's
+//!   limits or, after throttling, less. Records of a request that the service is known not to have stored are taken off
+//!   again.
 //! - **I4** Buffered bytes are those queued and in flight, and never above the bound.
 //! - **I5** While something is queued and a request may go, there is a request or a deadline.
 //! - **I6** `handle_timeout` at [`poll_timeout`](Batcher::poll_timeout)`().at` makes progress: the deadline moves on.
@@ -95,12 +95,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod adaptive;
 mod aggregate;
 mod answered;
 mod backoff;
 mod batcher;
-mod bucket;
 mod buffer;
 mod config;
 mod deadline;
@@ -118,8 +116,11 @@ mod key_chains;
 mod lane;
 mod lanes;
 pub mod limits;
+mod pacer;
 mod quarantine;
 mod queue;
+mod rate_controller;
+mod rate_law;
 mod record;
 mod request;
 mod response;

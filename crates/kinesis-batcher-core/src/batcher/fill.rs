@@ -5,6 +5,7 @@ use alloc::collections::BTreeSet;
 use crate::entry::{Content, Entry, EntryId};
 use crate::error_code::ServiceError;
 use crate::event::FailureReason;
+use crate::pacer::Allowance;
 use crate::request::{Request, Run};
 use crate::time::Timestamp;
 
@@ -13,8 +14,10 @@ use super::order::Unit;
 
 /// Why nothing more is taken from a lane.
 enum Stop {
-    /// It is empty, or its limits refuse its next record.
+    /// It is empty, or its next record waits for others.
     LaneExhausted,
+    /// The shard's limits hold back the lane's next record.
+    NotAllowed { head_bytes: usize },
     /// The request has as many records as it may.
     RequestFull,
     /// The lane's next record is too large for what is left of the request.
@@ -87,12 +90,33 @@ impl<T> Batcher<T> {
                     self.lanes.reschedule(&self.pool, self.now, index);
                     break;
                 }
-                Stop::LaneExhausted => self.lanes.reschedule(&self.pool, self.now, index),
+                Stop::LaneExhausted | Stop::NotAllowed { .. } => {
+                    self.lanes.reschedule(&self.pool, self.now, index);
+                }
             }
         }
     }
 
     fn take_from_lane(&mut self, request: &mut Request<T>, run: &mut Run) -> Stop {
+        let rate = self.lanes.lane_mut(run.lane).rate.as_mut();
+        let mut allowance = rate.map(|rate| rate.allowance(self.now));
+        let stop = self.take_allowed(request, run, allowance.as_mut());
+        let lane = self.lanes.lane_mut(run.lane);
+        if let Some((rate, allowance)) = lane.rate.as_mut().zip(allowance) {
+            rate.on_sent(&allowance);
+        }
+        if let Stop::NotAllowed { head_bytes } = stop {
+            lane.wait_for_limits(self.now, head_bytes);
+        }
+        stop
+    }
+
+    fn take_allowed(
+        &mut self,
+        request: &mut Request<T>,
+        run: &mut Run,
+        mut allowance: Option<&mut Allowance>,
+    ) -> Stop {
         let index = run.lane;
         let time_to_live = self.config.time_to_live();
         let by_lane = self.order.unit == Unit::Lane;
@@ -115,13 +139,10 @@ impl<T> Batcher<T> {
             if !request.entries.is_empty() && request.bytes + bytes > self.request_bytes_max {
                 return Stop::TooLargeForTheRest;
             }
-            if let Some(limits) = &mut lane.limits {
-                let cost = limits.cost(bytes);
-                if !limits.allow(self.now, cost) {
-                    lane.wait_for_limits(bytes);
-                    return Stop::LaneExhausted;
-                }
-                limits.take(self.now, cost);
+            if let Some((allowance, rate)) = allowance.as_mut().zip(lane.rate.as_ref())
+                && !allowance.take(rate.cost(1, bytes as u64))
+            {
+                return Stop::NotAllowed { head_bytes: bytes };
             }
             lane.queue.pop_front(&self.pool, bytes);
             request.entries.push(self.pool.remove(id));
@@ -164,16 +185,16 @@ impl<T> Batcher<T> {
         let Self { quarantine, lanes, lane_of_shard, map, now, .. } = self;
         let group = quarantine.next_group(*now, |entry| {
             let lane = lanes.lane_mut(lane_of_shard[map.index_of(entry.hash_key)]);
-            let cost = lane.limits.as_ref().map(|limits| limits.cost(entry.bytes()));
-            let limits = lane.limits.as_mut().zip(cost);
-            let at = limits.as_ref().map_or(Timestamp::ZERO, |(limits, cost)| limits.available_at(*cost));
-            let at = at.max(lane.blocked_until);
-            if at > *now {
-                return Err(at);
+            if lane.blocked_until > *now {
+                return Err(lane.blocked_until);
             }
-            if let Some((limits, cost)) = limits {
-                limits.take(*now, cost);
+            let Some(rate) = &mut lane.rate else { return Ok(()) };
+            let cost = rate.cost(1, entry.bytes() as u64);
+            let mut allowance = rate.allowance(*now);
+            if !allowance.take(cost) {
+                return Err(rate.available_at(cost));
             }
+            rate.on_sent(&allowance);
             Ok(())
         });
         for entry in group.unwrap_or_default() {

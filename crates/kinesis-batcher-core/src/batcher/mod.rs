@@ -26,7 +26,6 @@ use crate::gate::Gate;
 use crate::hash_key::HashKey;
 use crate::histograms::Histograms;
 use crate::hold::Hold;
-use crate::lane::Limits;
 use crate::lanes::Lanes;
 use crate::quarantine::Quarantine;
 use crate::record::Record;
@@ -350,7 +349,11 @@ impl<T> Batcher<T> {
         self.lane_of_shard.iter().enumerate().map(|(index, &lane)| {
             let lane = self.lanes.lane(lane);
             let oldest = lane.oldest(&self.pool).map(|(accepted_at, _)| accepted_at);
-            let rates = lane.limits.as_ref().map(Limits::rates);
+            let rates = lane
+                .rate
+                .as_ref()
+                .zip(self.lane_limits())
+                .map(|(rate, limits)| limits.scaled(rate.allowed()));
             ShardStats {
                 shard_id: lane.shard_id.clone(),
                 records_queued: lane.held.records - lane.records_in_flight,
@@ -360,8 +363,8 @@ impl<T> Batcher<T> {
                 bytes_sent: lane.counters.bytes_sent,
                 records_delivered: lane.counters.records_delivered,
                 records_throttled: lane.counters.records_throttled,
-                records_per_second: rates.map(|rates| rates.records.units()),
-                bytes_per_second: rates.map(|rates| rates.bytes.units()),
+                records_per_second: rates.map(|rates| rates.records_per_second),
+                bytes_per_second: rates.map(|rates| rates.bytes_per_second),
                 blocked_until: Some(lane.blocked_until).filter(|&until| until > self.now),
                 oldest_accepted_at: oldest.into_iter().chain(self.oldest_parked(index)).min(),
             }

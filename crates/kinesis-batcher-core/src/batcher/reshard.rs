@@ -7,12 +7,13 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::aggregate::{all_belong, dissolve};
-use crate::bucket::Rate;
 use crate::entry::{Content, Entry, EntryId, Member};
 use crate::event::{Event, FailureReason};
 use crate::hash_key::HashKey;
-use crate::lane::{Lane, Limits, Rates};
+use crate::lane::Lane;
 use crate::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
+use crate::pacer::Limits;
+use crate::rate_controller::RateController;
 use crate::record::Record;
 use crate::shard_id::ShardId;
 use crate::shard_map::ShardMap;
@@ -65,11 +66,9 @@ impl Staleness {
 impl<T> Batcher<T> {
     /// Lanes for the first map. Nothing is known against sending to them, so they start with a burst.
     pub(super) fn open_first_lanes(&mut self) {
-        let limits = self.rates().map(Limits::full);
-        self.lane_of_shard = shard_ids(&self.map)
-            .into_iter()
-            .map(|id| self.lanes.add(Lane::new(id, limits.clone())))
-            .collect();
+        let rate = self.lane_limits().map(|limits| RateController::new(limits, self.adapts()));
+        self.lane_of_shard =
+            shard_ids(&self.map).into_iter().map(|id| self.lanes.add(Lane::new(id, rate.clone()))).collect();
     }
 
     pub(super) fn reshard(&mut self, map: ShardMap) {
@@ -83,32 +82,25 @@ impl<T> Batcher<T> {
         self.staleness.refreshed();
         self.misrouted = 0;
         self.map_version += 1;
-        let old_rates = self.rates();
         let old_map = core::mem::replace(&mut self.map, map);
         let old_lanes = core::mem::take(&mut self.lane_of_shard);
-        let rates = self.rates();
+        let (limits, adapts) = (self.lane_limits(), self.adapts());
         let mut known: BTreeMap<Option<ShardId>, u32> =
             old_lanes.iter().map(|&lane| (self.lanes.lane(lane).shard_id.clone(), lane)).collect();
         for (index, id) in shard_ids(&self.map).into_iter().enumerate() {
             let lane = match known.remove(&id) {
                 Some(lane) => {
-                    let limits = self.lanes.lane_mut(lane).limits.as_mut();
-                    if let Some(((limits, from), to)) = limits.zip(old_rates).zip(rates) {
-                        limits.rescale(from, to);
+                    if let Some((rate, limits)) = self.lanes.lane_mut(lane).rate.as_mut().zip(limits) {
+                        rate.set_limits(limits, adapts);
                     }
                     lane
                 }
                 None => {
-                    let mut limits = rates.map(|rates| Limits::empty(rates, self.now));
                     let parents = self.map.shards().get(index).map_or(0..0, |shard| old_map.owners_of(shard));
-                    for parent in parents {
-                        let parent = self.lanes.lane(old_lanes[parent]).limits.as_ref().map(Limits::rates);
-                        if let Some((limits, rates)) = limits.as_mut().zip(parent) {
-                            // As many producers write to a child as wrote to its parent.
-                            limits.lower_to(rates);
-                        }
-                    }
-                    self.lanes.add(Lane::new(id, limits))
+                    let parents =
+                        parents.filter_map(|parent| self.lanes.lane(old_lanes[parent]).rate.as_ref());
+                    let rate = limits.map(|limits| RateController::child(limits, adapts, self.now, parents));
+                    self.lanes.add(Lane::new(id, rate))
                 }
             };
             self.lane_of_shard.push(lane);
@@ -334,14 +326,19 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// What one lane may be sent, by the configured share of the service's limits.
-    pub(super) fn rates(&self) -> Option<Rates> {
+    /// What one lane may be sent at most, by the configured share of the service's limits.
+    pub(super) fn lane_limits(&self) -> Option<Limits> {
         let shards = if self.map.shards().is_empty() { self.map.open_shards() } else { 1 };
         let shards = u64::from(NonZeroU32::new(shards).map_or(1, NonZeroU32::get));
-        Some(Rates {
-            records: Rate::per_second(self.config.shard_limit().of(SHARD_RECORDS_PER_SECOND * shards)?),
-            bytes: Rate::per_second(self.config.shard_limit().of(SHARD_BYTES_PER_SECOND * shards)?),
+        Some(Limits {
+            records_per_second: self.config.shard_limit().of(SHARD_RECORDS_PER_SECOND * shards)?,
+            bytes_per_second: self.config.shard_limit().of(SHARD_BYTES_PER_SECOND * shards)?,
         })
+    }
+
+    /// Whether rates follow what shards take. Where only their number is known, one hot shard would slow them all.
+    fn adapts(&self) -> bool {
+        self.config.adaptive_rates() && (self.map.is_auto() || !self.map.shards().is_empty())
     }
 
     /// Why the stream of the present map takes an entry no longer, if it does not.

@@ -4,7 +4,6 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::slice;
 
-use crate::adaptive::Verdict;
 use crate::aggregate::tell;
 use crate::answered::{Answered, Delivered, Digest, measure};
 use crate::entry::{Content, Entry, EntryId};
@@ -13,6 +12,7 @@ use crate::event::{Event, FailureReason};
 use crate::histograms::Histograms;
 use crate::hold::Hold;
 use crate::lane::LaneState;
+use crate::rate_law::Feedback;
 use crate::request::{Request, Run};
 use crate::response::{RecordOutcome, RequestError, Response};
 use crate::sequence_number::SequenceNumber;
@@ -83,7 +83,7 @@ impl<T> Batcher<T> {
             self.stats.bytes_delivered += run.held.bytes;
             self.stats.records_recovered += run.retried;
             self.stats.records_possibly_duplicated += run.possible_duplicates;
-            let counts = Verdict { stored: u64::from(run.entries), throttled: 0, bytes: run.bytes };
+            let counts = Feedback { stored: u64::from(run.entries), throttled: 0 };
             self.settle_run(run, sent_at, map_version, RunVerdict { counts, waits_for: None }, &mut []);
         }
         self.histograms.push_delay.add(&digest.push_delay);
@@ -131,7 +131,6 @@ impl<T> Batcher<T> {
         let error = match outcome {
             RecordOutcome::Stored { shard_id, sequence_number } => {
                 verdict.counts.stored += 1;
-                verdict.counts.bytes += entry.bytes() as u64;
                 return self.stored(lane, entry, shard_id, sequence_number);
             }
             RecordOutcome::Failed(error) => error,
@@ -152,7 +151,6 @@ impl<T> Batcher<T> {
             class => {
                 if class == ErrorClass::Throttled {
                     verdict.counts.throttled += 1;
-                    verdict.counts.bytes += entry.bytes() as u64;
                 }
                 self.try_again(entry, &error, again);
                 verdict.waits_for = Some(error);
@@ -169,9 +167,8 @@ impl<T> Batcher<T> {
         verdict: RunVerdict,
         again: &mut [EntryId],
     ) {
-        let Verdict { stored, throttled, .. } = verdict.counts;
+        let Feedback { stored, throttled } = verdict.counts;
         self.stats.records_throttled += throttled;
-        let ceilings = self.rates().filter(|_| self.adapts());
         let lane = self.lanes.lane_mut(run.lane);
         lane.counters.records_delivered += stored;
         lane.counters.records_throttled += throttled;
@@ -179,12 +176,17 @@ impl<T> Batcher<T> {
             self.stats.last_stored_at = Some(self.now);
             lane.progressed();
         }
-        if let Some((limits, ceilings)) = lane.limits.as_mut().zip(ceilings) {
-            limits.adapt(self.now, sent_at, ceilings, verdict.counts);
+        if let Some(rate) = &mut lane.rate {
+            rate.on_feedback(self.now, sent_at, verdict.counts, run.bytes);
         }
         let must_wait = verdict.waits_for.is_some();
         if let Some(error) = verdict.waits_for {
-            lane.backs_off(self.now, sent_at, error, &mut self.rng);
+            let in_part = stored > 0 && error.code().class() == ErrorClass::Throttled;
+            if in_part && lane.rate.is_some() {
+                lane.throttled_in_part(self.now, error);
+            } else {
+                lane.backs_off(self.now, sent_at, error, &mut self.rng);
+            }
         }
         self.put_back(run.lane, map_version, again);
         if must_wait && self.lanes.lane(run.lane).state != LaneState::Retired {
@@ -194,11 +196,6 @@ impl<T> Batcher<T> {
             self.lanes.reschedule(&self.pool, self.now, run.lane);
         }
         self.lanes.vacate_if_unused(run.lane);
-    }
-
-    /// Whether rates follow what shards take. Where only their number is known, one hot shard would slow them all.
-    fn adapts(&self) -> bool {
-        self.config.adaptive_rates() && (self.map.is_auto() || !self.map.shards().is_empty())
     }
 
     /// The service answered a request that was sent at `sent_at`: the stream can be written to.
@@ -455,8 +452,8 @@ impl<T> Batcher<T> {
         for run in runs {
             let bytes = entries.by_ref().take(run.entries as usize).map(|entry| entry.bytes() as u64).sum();
             let lane = self.lanes.lane_mut(run.lane);
-            let Some(limits) = &mut lane.limits else { continue };
-            limits.give_back(self.now, sent_at, u64::from(run.entries), bytes);
+            let Some(rate) = &mut lane.rate else { continue };
+            rate.on_not_sent(self.now, sent_at, u64::from(run.entries), bytes);
             if lane.state == LaneState::Blocked && lane.last_error().is_none() {
                 // It waits for its limits alone, and they have changed.
                 lane.blocked_until = self.now;
@@ -483,7 +480,7 @@ fn stores_any(response: &Response) -> bool {
 /// What a response says of one lane.
 #[derive(Clone, Debug, Default)]
 struct RunVerdict {
-    counts: Verdict,
+    counts: Feedback,
     /// Some record is to be sent again, but not at once: the last error of those.
     waits_for: Option<ServiceError>,
 }

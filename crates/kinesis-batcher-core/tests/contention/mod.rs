@@ -25,6 +25,8 @@ pub struct Contention {
     pub round_trip: Duration,
     /// How a shard counts its second (S-08).
     pub accounting: Accounting,
+    /// So many of a hundred records are throttled at random.
+    pub throttled_percent: u64,
 }
 
 /// What came of it between two moments.
@@ -60,6 +62,8 @@ pub struct Race {
     pub batchers: Vec<Batcher<u64>>,
     /// Pushing stops for producers past this number.
     pub active: usize,
+    /// The shards throttle everything.
+    pub is_away: bool,
     pub outcome: Outcome,
     map: ShardMap,
     meters: Vec<ShardMeter>,
@@ -97,6 +101,7 @@ impl Race {
             now,
             batchers,
             active: setup.producers,
+            is_away: false,
             outcome: Outcome { stored: vec![0; setup.producers], ..Outcome::default() },
             meters: vec![meter; setup.shards as usize],
             map,
@@ -120,6 +125,12 @@ impl Race {
     pub fn scale_shard(&mut self, shard: usize, percent: u64) {
         let scaled = |limit: u32| (u64::from(limit) * percent / 100) as u32;
         self.meters[shard].set_rates(scaled(SHARD_RECORDS_PER_SECOND), scaled(SHARD_BYTES_PER_SECOND));
+    }
+
+    /// From now on, shards count in this way.
+    pub fn set_accounting(&mut self, accounting: Accounting) {
+        let meter = ShardMeter::new(ShardLimits::of_the_service(accounting), model_time(self.now));
+        self.meters.fill(meter);
     }
 
     /// Lets so much time pass, and tells what happened in it.
@@ -213,7 +224,10 @@ impl Race {
             let shard = self.map.index_of(record.explicit_hash_key().expect("given"));
             let bytes = record.data().len() as u64 + 1;
             self.outcome.attempts += 1;
-            if !self.meters[shard].admit(model_time(self.now), bytes as usize) {
+            self.noise =
+                self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at_random = (self.noise >> 33) % 100 < self.setup.throttled_percent;
+            if at_random || self.is_away || !self.meters[shard].admit(model_time(self.now), bytes as usize) {
                 self.outcome.throttled += 1;
                 outcomes.push(RecordOutcome::Failed(ServiceError::from_code(
                     "ProvisionedThroughputExceededException",

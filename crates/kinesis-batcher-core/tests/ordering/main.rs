@@ -508,12 +508,8 @@ fn fifty_keys_with_a_tenth_failing_are_never_overtaken() {
             println!("  {name}: {:.0}/s, {overtakes}", RECORDS as f64 / time.as_secs_f64());
             if is_ordered {
                 assert_eq!(overtakes, 0, "{name}");
-            } else {
-                assert_eq!(
-                    overtakes > 0,
-                    failing_percent > 0,
-                    "failures reorder what nothing keeps in order"
-                );
+            } else if failing_percent > 0 {
+                assert!(overtakes > 0, "failures reorder what nothing keeps in order");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! I3: in any window a shard is sent at most its burst, plus its rate times the window, plus one oversize record.
+//! I3: in any window a shard is sent at most its burst, plus its rate times the window, plus one record.
 //!
 //! For a burst of `b` and a rate of `r`, "at most `b + r × window` in every window" holds exactly if a bucket that
-//! leaks at `r` never holds more than `b`. The checker keeps that bucket, in the time it takes to leak. What the
+//! leaks at `r` never holds more than `b` when a record is added. The checker keeps that bucket, in the time it takes to leak. What the
 //! service is known not to have stored is taken off by leaking the rest of the history anew.
 
 use std::collections::VecDeque;
@@ -119,10 +119,8 @@ fn sent(
         let lane = lanes.at(place);
         let before = lane.now;
         lane.take(request.number, now, records_cost, bytes_cost);
-        check(before.records_until, lane.now.records_until, records_cost, now)
-            .map_err(|over| over.breach(number, "records", rates.records))?;
-        check(before.bytes_until, lane.now.bytes_until, bytes_cost, now)
-            .map_err(|over| over.breach(number, "bytes", rates.bytes))?;
+        check(before.records_until, now).map_err(|over| over.breach(number, "records", rates.records))?;
+        check(before.bytes_until, now).map_err(|over| over.breach(number, "bytes", rates.bytes))?;
     }
     Ok(())
 }
@@ -140,10 +138,8 @@ impl Over {
     }
 }
 
-fn check(before: u64, after: u64, cost: u64, now: u64) -> Result<(), Over> {
-    // A unit larger than the burst may be taken from a full bucket.
-    let over =
-        if cost > BURST_NANOS { before.saturating_sub(now) } else { after.saturating_sub(now + BURST_NANOS) };
+fn check(before: u64, now: u64) -> Result<(), Over> {
+    let over = before.saturating_sub(now + BURST_NANOS);
     if over == 0 { Ok(()) } else { Err(Over(Duration::from_nanos(over))) }
 }
 
@@ -229,20 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_one_more_does_not() {
+    fn a_burst_and_one_record_pass_and_one_more_does_not() {
         let mut lane = Lane::new(0);
-        let cost = ms(1);
-        for _ in 0..200 {
-            let before = lane.now;
-            lane.take(0, ms(1_000), cost, 0);
-            assert!(check(before.records_until, lane.now.records_until, cost, ms(1_000)).is_ok());
+        for _ in 0..=200 {
+            assert!(check(lane.now.records_until, ms(1_000)).is_ok());
+            lane.take(0, ms(1_000), ms(1), 0);
         }
-        lane.take(0, ms(1_000), cost, 0);
-        assert!(check(0, lane.now.records_until, cost, ms(1_000)).is_err(), "201 of 1,000/s at once");
-        assert!(
-            check(0, lane.now.records_until, cost, ms(1_001)).is_ok(),
-            "a millisecond later they are well"
-        );
+        assert!(check(lane.now.records_until, ms(1_000)).is_err(), "202 of 1,000/s at once");
+        assert!(check(lane.now.records_until, ms(1_001)).is_ok(), "a millisecond later they are well");
     }
 
     #[test]
