@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Counts durations in buckets that are at most 1/32 of their value wide, from a nanosecond to centuries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Histogram {
     buckets: Vec<u64>,
     count: u64,
@@ -11,13 +11,12 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    pub(crate) fn new() -> Self {
-        Self { buckets: vec![0; index_of(u64::MAX) + 1], count: 0, max: 0 }
-    }
-
     #[inline]
     pub(crate) fn record(&mut self, duration: Duration) {
         let nanos = duration.as_nanos() as u64;
+        if self.buckets.is_empty() {
+            self.buckets = vec![0; index_of(u64::MAX) + 1];
+        }
         self.buckets[index_of(nanos)] += 1;
         self.count += 1;
         self.max = self.max.max(nanos);
@@ -108,7 +107,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_a_sorted_list() {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         for value in 1..=1_000 {
             histogram.record(Duration::from_micros(value));
         }
@@ -118,6 +117,6 @@ mod tests {
             assert!(found >= exact && found <= exact + exact / 32, "{found:?} is not {exact:?}");
         }
         assert_eq!(percentiles.max, Duration::from_micros(1_000));
-        assert_eq!(Histogram::new().percentiles(), Percentiles::default());
+        assert_eq!(Histogram::default().percentiles(), Percentiles::default());
     }
 }

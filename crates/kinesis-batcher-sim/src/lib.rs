@@ -91,5 +91,4 @@ pub use profile::Profile;
 pub use report::{Report, Steady, Totals};
 pub use series::{Point, ShardPoint};
 pub use simulation::{run, run_with};
-pub use window::Window;
 pub use workload::{KeyText, Keys, Rate, Sizes, Spacing, Workload};

@@ -11,7 +11,7 @@ use crate::series::{Point, ShardPoint};
 use crate::service::{EntryReply, Kinesis, PutEntry, shard_id};
 
 /// The figures of a run, while it runs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Meter {
     pub(crate) totals: Totals,
     pub(crate) delays: Histogram,
@@ -40,20 +40,6 @@ struct SteadySoFar {
 }
 
 impl Meter {
-    pub(crate) fn new() -> Self {
-        Self {
-            totals: Totals::default(),
-            delays: Histogram::new(),
-            points: Vec::new(),
-            delivered: Vec::new(),
-            steady: None,
-            finished: Steady::default(),
-            interval_delays: Histogram::new(),
-            last: Totals::default(),
-            last_shards: BTreeMap::new(),
-        }
-    }
-
     /// Another producer starts, with the next number.
     pub(crate) fn producer_starts(&mut self) {
         self.delivered.push(0);
@@ -106,7 +92,7 @@ impl Meter {
             at,
             totals: self.totals,
             delivered: self.delivered.clone(),
-            delays: Histogram::new(),
+            delays: Histogram::default(),
             shard_nanos: 0,
             counted_until: at,
             open_shards,

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 ///
 /// Its memory is bounded by the distance between those two, which a batcher's bounded buffer bounds in turn.
 #[derive(Clone, Debug)]
-pub struct Window<T> {
+pub(crate) struct Window<T> {
     slots: VecDeque<Option<T>>,
     /// The number of the first slot.
     base: u64,
@@ -16,14 +16,13 @@ pub struct Window<T> {
 
 impl<T> Window<T> {
     /// A window without numbers.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { slots: VecDeque::new(), base: 0, len: 0 }
     }
 
     /// Puts a value under its number; gives back what was there. A number below one that was inserted and removed
     /// before makes the window as long as the distance.
-    pub fn insert(&mut self, number: u64, value: T) -> Option<T> {
+    pub(crate) fn insert(&mut self, number: u64, value: T) -> Option<T> {
         if self.slots.is_empty() {
             self.base = number;
         }
@@ -41,19 +40,18 @@ impl<T> Window<T> {
     }
 
     /// The value under a number.
-    #[must_use]
-    pub fn get(&self, number: u64) -> Option<&T> {
+    pub(crate) fn get(&self, number: u64) -> Option<&T> {
         self.slots.get(self.index_of(number)?)?.as_ref()
     }
 
     /// The value under a number, to change.
-    pub fn get_mut(&mut self, number: u64) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let index = self.index_of(number)?;
         self.slots.get_mut(index)?.as_mut()
     }
 
     /// Takes the value out.
-    pub fn remove(&mut self, number: u64) -> Option<T> {
+    pub(crate) fn remove(&mut self, number: u64) -> Option<T> {
         let index = self.index_of(number)?;
         let value = self.slots.get_mut(index)?.take()?;
         self.len -= 1;
@@ -65,19 +63,12 @@ impl<T> Window<T> {
     }
 
     /// How many values there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Numbers and values, the lowest number first.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         (self.base..).zip(&self.slots).filter_map(|(number, slot)| Some((number, slot.as_ref()?)))
     }
 

@@ -8,7 +8,6 @@ use kinesis_batcher_core::{
 };
 use kinesis_model::{Meaning, entry_meaning};
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, EntryReply, Invariant, Observation, Records, RequestView, Scene};
 use crate::service::sequence_number;
 use crate::window::Window;
@@ -17,7 +16,8 @@ use crate::window::Window;
 #[derive(Debug, Default)]
 pub(super) struct ReceiptsAreTrue {
     records: Window<State>,
-    ranges: PerProducer<BTreeMap<ShardId, (HashKey, HashKey)>>,
+    /// Of every shard that the producer knew.
+    ranges: BTreeMap<ShardId, (HashKey, HashKey)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,8 +71,8 @@ impl Checker for ReceiptsAreTrue {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => self.learn(producer, batcher.shard_map()),
-            Observation::MapGiven { producer, map } => self.learn(producer, map),
+            Observation::Began { batcher, .. } => self.learn(batcher.shard_map()),
+            Observation::MapGiven { map, .. } => self.learn(map),
             Observation::Accepted { record, .. } => {
                 self.records.insert(record, State::default());
             }
@@ -82,8 +82,8 @@ impl Checker for ReceiptsAreTrue {
             Observation::Answered { request, outcome, meaning, .. } => {
                 self.answered(request, outcome, meaning);
             }
-            Observation::Event { producer, event: Event::Delivered { tag, receipt } } => {
-                return self.delivered(scene, producer, *tag, receipt);
+            Observation::Event { event: Event::Delivered { tag, receipt }, .. } => {
+                return self.delivered(scene, *tag, receipt);
             }
             Observation::Event { event: Event::Failed { tag, record, failure }, .. } => {
                 return self.failed(scene, *tag, record, failure);
@@ -98,10 +98,9 @@ impl Checker for ReceiptsAreTrue {
 }
 
 impl ReceiptsAreTrue {
-    fn learn(&mut self, producer: u32, map: &ShardMap) {
-        let ranges = self.ranges.of(producer);
+    fn learn(&mut self, map: &ShardMap) {
         for shard in map.shards() {
-            ranges.insert(shard.id.clone(), (shard.first, shard.last));
+            self.ranges.insert(shard.id.clone(), (shard.first, shard.last));
         }
     }
 
@@ -174,13 +173,7 @@ impl ReceiptsAreTrue {
         }
     }
 
-    fn delivered(
-        &mut self,
-        scene: &Scene<'_>,
-        producer: u32,
-        number: u64,
-        receipt: &Receipt,
-    ) -> Result<(), Breach> {
+    fn delivered(&mut self, scene: &Scene<'_>, number: u64, receipt: &Receipt) -> Result<(), Breach> {
         let Some(state) = self.records.remove(number) else { return Ok(()) };
         let Receipt { shard_id, sequence_number, sub_sequence_number, .. } = receipt;
         let is_told =
@@ -195,18 +188,12 @@ impl ReceiptsAreTrue {
             return Err(Breach::of_record(number, what));
         }
         state.check_mark(number, receipt.possible_duplicate, 1)?;
-        self.check_shard(scene, producer, number, receipt)
+        self.check_shard(scene, number, receipt)
     }
 
     /// Consumers drop what they find in an aggregate of a shard that does not own it.
-    fn check_shard(
-        &mut self,
-        scene: &Scene<'_>,
-        producer: u32,
-        number: u64,
-        receipt: &Receipt,
-    ) -> Result<(), Breach> {
-        let known = self.ranges.of(producer).get(&receipt.shard_id);
+    fn check_shard(&mut self, scene: &Scene<'_>, number: u64, receipt: &Receipt) -> Result<(), Breach> {
+        let known = self.ranges.get(&receipt.shard_id);
         let (Some(&(first, last)), Some(facts)) = (known, scene.ledger.record(number)) else { return Ok(()) };
         let is_lost = receipt.sub_sequence_number.is_some() && !(first..=last).contains(&facts.hash_key);
         if is_lost {

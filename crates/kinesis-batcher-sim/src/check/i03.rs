@@ -11,14 +11,13 @@ use kinesis_batcher_core::{Config, ShardLimit, ShardMap};
 use kinesis_model::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
 
 use super::by_shard::ByShard;
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, RequestView, Scene};
 use crate::window::Window;
 
 /// Keeps the account of each shard for each producer.
 #[derive(Debug, Default)]
 pub(super) struct ShardWindows {
-    producers: PerProducer<ByShard<Lane>>,
+    shards: ByShard<Lane>,
     /// The lanes that each request on its way draws on.
     on_their_way: Window<Vec<u32>>,
 }
@@ -63,28 +62,28 @@ impl Checker for ShardWindows {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
-                self.producers.of(producer).refresh(batcher.shard_map(), || Lane::new(0));
+            Observation::Began { batcher, .. } => {
+                self.shards.refresh(batcher.shard_map(), || Lane::new(0));
                 Ok(())
             }
-            Observation::Requested { producer, request, batcher } => {
+            Observation::Requested { request, batcher, .. } => {
                 let Some(rates) = Rates::of(batcher.config(), batcher.shard_map()) else { return Ok(()) };
                 let mut places = Vec::new();
-                let sent = sent(self.producers.of(producer), rates, scene, request, &mut places);
+                let sent = sent(&mut self.shards, rates, scene, request, &mut places);
                 self.on_their_way.insert(request.number, places);
                 sent
             }
-            Observation::Answered { producer, request, meaning, .. } => {
+            Observation::Answered { request, meaning, .. } => {
                 let not_stored = meaning.is_some_and(|meaning| !meaning.leaves_doubt());
-                let lanes = self.producers.of(producer);
+                let lanes = &mut self.shards;
                 for place in self.on_their_way.remove(request.number).unwrap_or_default() {
                     lanes.at(place).settle(request.number, not_stored);
                 }
                 Ok(())
             }
-            Observation::MapGiven { producer, map } => {
+            Observation::MapGiven { map, .. } => {
                 let now = scene.clock.as_nanos();
-                self.producers.of(producer).refresh(map, || Lane::new(now + BURST_NANOS));
+                self.shards.refresh(map, || Lane::new(now + BURST_NANOS));
                 Ok(())
             }
             Observation::Crashed { requests, .. } => {

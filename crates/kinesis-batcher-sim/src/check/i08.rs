@@ -8,17 +8,9 @@ use std::time::Duration;
 use kinesis_batcher_core::{Event, FailureReason, Ordering, RecordOutcome, Timestamp};
 use kinesis_model::{Cause as Failure, Meaning, NOT_SENT};
 
-use super::per_producer::PerProducer;
 use super::{Breach, Checker, Invariant, Observation, RequestView, Scene, entry_failure};
 use crate::ledger::RecordFacts;
 use crate::window::Window;
-
-/// Counts the attempts of each record and knows when it expires.
-#[derive(Debug, Default)]
-pub(super) struct AttemptsAndAge {
-    records: Window<State>,
-    producers: PerProducer<Producer>,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct State {
@@ -27,8 +19,10 @@ struct State {
     in_flight: bool,
 }
 
+/// Counts the attempts of each record and knows when it expires.
 #[derive(Debug, Default)]
-struct Producer {
+pub(super) struct AttemptsAndAge {
+    records: Window<State>,
     time_to_live: Option<Duration>,
     attempts_max: Option<u32>,
     /// Accepted records in the order in which they expire.
@@ -46,19 +40,18 @@ impl Checker for AttemptsAndAge {
 
     fn observe(&mut self, scene: &Scene<'_>, observation: &Observation<'_>) -> Result<(), Breach> {
         match *observation {
-            Observation::Began { producer, batcher } => {
-                let producer = self.producers.of(producer);
-                producer.time_to_live = batcher.config().time_to_live();
-                producer.attempts_max = batcher.config().attempts_max();
+            Observation::Began { batcher, .. } => {
+                self.time_to_live = batcher.config().time_to_live();
+                self.attempts_max = batcher.config().attempts_max();
                 let config = batcher.config();
-                producer.is_by_key = config.ordering() != Ordering::None && !config.aggregation();
+                self.is_by_key = config.ordering() != Ordering::None && !config.aggregation();
                 Ok(())
             }
-            Observation::Accepted { producer, record } => {
-                self.accepted(scene, producer, record);
+            Observation::Accepted { record, .. } => {
+                self.accepted(scene, record);
                 Ok(())
             }
-            Observation::Requested { producer, request, .. } => self.requested(scene, producer, request),
+            Observation::Requested { request, .. } => self.requested(scene, request),
             Observation::Answered { request, outcome, meaning, .. } => {
                 if let (Ok(response), None) = (outcome, meaning) {
                     for (index, outcome) in response.outcomes.iter().enumerate() {
@@ -84,8 +77,8 @@ impl Checker for AttemptsAndAge {
                 }
                 Ok(())
             }
-            Observation::Event { producer, event } => self.event(scene, producer, event),
-            Observation::Settled { producer, .. } => self.settled(scene, producer),
+            Observation::Event { event, .. } => self.event(scene, event),
+            Observation::Settled { .. } => self.settled(scene),
             Observation::Crashed { held, .. } => {
                 held.iter().for_each(|&number| _ = self.records.remove(number));
                 Ok(())
@@ -96,27 +89,21 @@ impl Checker for AttemptsAndAge {
 }
 
 impl AttemptsAndAge {
-    fn accepted(&mut self, scene: &Scene<'_>, producer: u32, number: u64) {
-        let producer = self.producers.of(producer);
+    fn accepted(&mut self, scene: &Scene<'_>, number: u64) {
         let at = scene
             .ledger
             .record(number)
             .and_then(|facts| facts.accepted)
             .map_or(scene.clock, |accepted| accepted.at);
-        let expires_at = producer.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
+        let expires_at = self.time_to_live.map_or(Timestamp::MAX, |time_to_live| at.after(time_to_live));
         self.records.insert(number, State { expires_at, attempts: 0, in_flight: false });
         if expires_at < Timestamp::MAX {
-            producer.by_age.push_back(number);
+            self.by_age.push_back(number);
         }
     }
 
-    fn requested(
-        &mut self,
-        scene: &Scene<'_>,
-        producer: u32,
-        request: RequestView<'_>,
-    ) -> Result<(), Breach> {
-        let attempts_max = self.producers.of(producer).attempts_max;
+    fn requested(&mut self, scene: &Scene<'_>, request: RequestView<'_>) -> Result<(), Breach> {
+        let attempts_max = self.attempts_max;
         for &number in request.records.all() {
             let Some(state) = self.records.get_mut(number) else { continue };
             if state.in_flight {
@@ -140,7 +127,7 @@ impl AttemptsAndAge {
         Ok(())
     }
 
-    fn event(&mut self, scene: &Scene<'_>, producer: u32, event: &Event<u64>) -> Result<(), Breach> {
+    fn event(&mut self, scene: &Scene<'_>, event: &Event<u64>) -> Result<(), Breach> {
         let (number, told, reason) = match event {
             Event::Delivered { tag, receipt } => (*tag, receipt.attempts, None),
             Event::Failed { tag, failure, .. } => (*tag, failure.attempts, Some(&failure.reason)),
@@ -159,9 +146,7 @@ impl AttemptsAndAge {
                     scene.clock, state.expires_at
                 ),
             )),
-            Some(FailureReason::AttemptsExhausted(_))
-                if self.producers.of(producer).attempts_max.is_none_or(|max| told < max) =>
-            {
+            Some(FailureReason::AttemptsExhausted(_)) if self.attempts_max.is_none_or(|max| told < max) => {
                 Err(Breach::of_record(
                     number,
                     format!("it was given up after {told} attempts; more were allowed"),
@@ -172,22 +157,21 @@ impl AttemptsAndAge {
     }
 
     /// Whatever has expired has ended, or is on its way.
-    fn settled(&mut self, scene: &Scene<'_>, producer: u32) -> Result<(), Breach> {
-        let producer = self.producers.of(producer);
-        while let Some(&number) = producer.by_age.front() {
+    fn settled(&mut self, scene: &Scene<'_>) -> Result<(), Breach> {
+        while let Some(&number) = self.by_age.front() {
             match self.records.get(number) {
                 Some(state) if state.expires_at > scene.clock => break,
-                Some(_) => producer.late.push(number),
+                Some(_) => self.late.push(number),
                 None => {}
             }
-            producer.by_age.pop_front();
+            self.by_age.pop_front();
         }
-        for number in std::mem::take(&mut producer.late) {
+        for number in std::mem::take(&mut self.late) {
             let Some(state) = self.records.get(number) else { continue };
-            if !(state.in_flight || producer.is_by_key && key_is_in_flight(scene, number)) {
+            if !(state.in_flight || self.is_by_key && key_is_in_flight(scene, number)) {
                 return Err(outlived(number, scene.clock, state));
             }
-            producer.late.push(number);
+            self.late.push(number);
         }
         Ok(())
     }

@@ -349,7 +349,7 @@ impl Shard {
         let (since, used) = busy.unwrap_or(begins);
         self.busy = has_work.then_some((since, used));
         let (used, elapsed) = (used[0].max(used[1]), now.since(since).as_nanos() as u64);
-        if used + self.largest + PATIENCE.as_nanos() as u64 >= elapsed / 10 * 9 {
+        if used + self.largest + UNUSED_MAX.as_nanos() as u64 >= elapsed / 10 * 9 {
             return Ok(());
         }
         let what = format!(
@@ -370,6 +370,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const SLOWEST: u64 = 400;
 /// A program that calls its batcher so long after the deadline that it gave is what holds it up.
 const LATE: Duration = Duration::from_millis(20);
+/// So much of its share a shard that has work may leave unused, besides a tenth.
+const UNUSED_MAX: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Requests that may pass a shard by, besides two for each shard of the stream: each may take a whole request, and a
 /// record too large for the rest of one makes it two.

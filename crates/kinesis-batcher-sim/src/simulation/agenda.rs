@@ -1,32 +1,31 @@
 //! Events to come, in order of time.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use kinesis_batcher_core::{ShardMap, Timestamp};
 
 use crate::check::Cause;
 use kinesis_model::Rng;
 
-use super::flight::{FlightId, RequestCopy};
+use super::flight::RequestCopy;
 
 /// Events to come, the earliest first. The seed decides which of several at the same time comes first: nothing may
 /// depend on the order in which they were added.
 #[derive(Debug)]
 pub(super) struct Agenda {
-    heap: BinaryHeap<Entry>,
+    items: BTreeMap<(Timestamp, u64), Item>,
     rng: Rng,
 }
 
 /// An event to come.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// A request reaches the service.
-    Arrive(FlightId),
+    /// The request with this number reaches the service.
+    Arrive(u64),
     /// A request comes back to its producer.
-    Answer(FlightId),
+    Answer(u64),
     /// A producer gives a request up that is still on its way.
-    GiveUp { flight: FlightId, arrives_at: Timestamp },
+    GiveUp { flight: u64, arrives_at: Timestamp },
     /// A copy of a request reaches the service: the producer has given it up, or the network duplicated it.
     ArriveCopy(Box<RequestCopy>),
     /// The service reads its shards for a producer that asked.
@@ -55,50 +54,22 @@ pub(super) enum Item {
 
 impl Agenda {
     pub(super) fn new(rng: Rng) -> Self {
-        Self { heap: BinaryHeap::new(), rng }
+        Self { items: BTreeMap::new(), rng }
     }
 
     pub(super) fn add(&mut self, at: Timestamp, item: Item) {
-        self.heap.push(Entry { at, order: self.rng.next(), item });
+        self.items.insert((at, self.rng.next()), item);
     }
 
     #[inline]
     pub(super) fn next_at(&self) -> Timestamp {
-        self.heap.peek().map_or(Timestamp::MAX, |entry| entry.at)
+        self.items.first_key_value().map_or(Timestamp::MAX, |((at, _), _)| *at)
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
-        self.heap.pop().map(|entry| entry.item)
+        self.items.pop_first().map(|(_, item)| item)
     }
 }
-
-#[derive(Debug)]
-struct Entry {
-    at: Timestamp,
-    order: u64,
-    item: Item,
-}
-
-impl Ord for Entry {
-    /// Reversed, because the heap gives out the greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
 
 #[cfg(test)]
 mod tests {

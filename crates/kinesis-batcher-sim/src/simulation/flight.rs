@@ -38,58 +38,6 @@ impl Flight {
     }
 }
 
-/// The place of a flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FlightId(u32);
-
-/// All requests on their way, in slots that are used again.
-#[derive(Debug, Default)]
-pub(super) struct Flights {
-    slots: Vec<Option<Flight>>,
-    free: Vec<u32>,
-}
-
-impl Flights {
-    pub(super) fn insert(&mut self, flight: Flight) -> FlightId {
-        if let Some(index) = self.free.pop() {
-            self.slots[index as usize] = Some(flight);
-            return FlightId(index);
-        }
-        let index = u32::try_from(self.slots.len()).expect("the batchers bound their requests in flight");
-        self.slots.push(Some(flight));
-        FlightId(index)
-    }
-
-    /// Takes a flight out for a moment.
-    pub(super) fn take(&mut self, id: FlightId) -> Flight {
-        self.slots[id.0 as usize]
-            .take()
-            .expect("a flight is on the agenda once at a time and leaves with its answer")
-    }
-
-    /// Puts back what [`take`](Self::take) took out.
-    pub(super) fn put_back(&mut self, id: FlightId, flight: Flight) {
-        self.slots[id.0 as usize] = Some(flight);
-    }
-
-    pub(super) fn flight_mut(&mut self, id: FlightId) -> &mut Flight {
-        self.slots[id.0 as usize]
-            .as_mut()
-            .expect("a flight is on the agenda once at a time and leaves with its answer")
-    }
-
-    /// The numbers of this producer's requests.
-    pub(super) fn of_producer(&self, producer: u32) -> Vec<u64> {
-        let flights = self.slots.iter().flatten().filter(|flight| flight.producer == producer);
-        flights.map(|flight| flight.number).collect()
-    }
-
-    pub(super) fn remove(&mut self, id: FlightId) -> Flight {
-        self.free.push(id.0);
-        self.take(id)
-    }
-}
-
 /// The record numbers in the entries of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {

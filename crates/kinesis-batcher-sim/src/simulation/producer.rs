@@ -378,7 +378,8 @@ impl Producer {
         let held = world.ledger.iter().filter(|(_, facts)| facts.producer == self.number);
         let held: Vec<u64> = held.map(|(number, _)| number).collect();
         world.meter.totals.records_lost += held.len() as u64;
-        let requests = world.flights.of_producer(self.number);
+        let requests = world.flights.iter().filter(|(_, flight)| flight.producer == self.number);
+        let requests: Vec<u64> = requests.map(|(number, _)| number).collect();
         let crashed = Observation::Crashed { producer: self.number, held: &held, requests: &requests };
         world.show(self.clock.latest(), &crashed);
         for number in held {

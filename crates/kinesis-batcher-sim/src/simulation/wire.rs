@@ -9,7 +9,7 @@ use kinesis_model::{Meaning, NO_ANSWER, NOT_SENT, meaning};
 
 use super::Simulation;
 use super::agenda::Item;
-use super::flight::{Flight, FlightId, RequestCopy};
+use super::flight::{Flight, RequestCopy};
 use super::link::{Departure, Failing, Return};
 use super::producer::Producer;
 use super::stream::Stream;
@@ -58,16 +58,16 @@ impl Producer {
             let copy = RequestCopy::of(&flight, true);
             world.agenda.add(world.now.after(after), Item::ArriveCopy(Box::new(copy)));
         }
-        let id = world.flights.insert(flight);
+        world.flights.insert(number, flight);
         let timeout = world.options.network.request_timeout;
         match departure {
-            Departure::Fails { after, how } => world.fail_after(id, after, how),
+            Departure::Fails { after, how } => world.fail_after(number, after, how),
             Departure::Arrives { after, .. } if after < timeout => {
-                world.agenda.add(world.now.after(after), Item::Arrive(id));
+                world.agenda.add(world.now.after(after), Item::Arrive(number));
             }
             Departure::Arrives { after, .. } => {
                 let arrives_at = world.now.after(after);
-                world.agenda.add(world.now.after(timeout), Item::GiveUp { flight: id, arrives_at });
+                world.agenda.add(world.now.after(timeout), Item::GiveUp { flight: number, arrives_at });
             }
         }
     }
@@ -135,10 +135,10 @@ impl Producer {
 
 impl Simulation {
     /// A request reaches the service.
-    pub(super) fn arrive(&mut self, id: FlightId) {
+    pub(super) fn arrive(&mut self, number: u64) {
         let Self { world, stream, producers, .. } = self;
         let now = world.now;
-        let flight = world.flights.take(id);
+        let flight = world.take_flight(number);
         let producer = &mut producers[flight.producer as usize];
         let entries: Vec<PutEntry<'_>> = flight
             .request
@@ -156,12 +156,12 @@ impl Simulation {
         world.log(format_args!("   service gets {} of p{}: {text}, {way:?}", sent.0, producer.number));
         world.meter.totals.requests_refused += u64::from(reply.refusal.is_some());
         drop(entries);
-        world.flights.put_back(id, flight);
+        let entries = flight.request.len();
+        world.flights.insert(number, flight);
         let conditions = producer.link.conditions;
         match way {
-            Return::Lost { after, how } => world.fail_after(id, after, how),
+            Return::Lost { after, how } => world.fail_after(number, after, how),
             Return::Comes { after } => {
-                let entries = world.flights.flight_mut(id).request.len();
                 let (outcome, meaning) = match reply.answer() {
                     Ok(replies) => {
                         let response = world.response(&conditions, replies);
@@ -174,38 +174,38 @@ impl Simulation {
                         (Err(error), Some(meaning(status, code)))
                     }
                 };
-                world.answer_after(id, after, outcome, meaning);
+                world.answer_after(number, after, outcome, meaning);
             }
         }
     }
 
     /// A request comes back to its producer. One that crashed has forgotten it.
-    pub(super) fn answer(&mut self, id: FlightId) {
+    pub(super) fn answer(&mut self, number: u64) {
         let world = &mut self.world;
-        let index = world.flights.flight_mut(id).producer as usize;
+        let index = world.flight_mut(number).producer as usize;
         let producer = &mut self.producers[index];
         if producer.is_crashed {
-            drop(world.flights.remove(id));
+            drop(world.take_flight(number));
             return;
         }
         if producer.paused_until > world.now {
-            world.agenda.add(producer.paused_until, Item::Answer(id));
+            world.agenda.add(producer.paused_until, Item::Answer(number));
             return;
         }
-        let flight = world.flights.remove(id);
+        let flight = world.take_flight(number);
         producer.answer(world, flight);
         self.due[index] = producer.due_at();
     }
 
     /// A producer gives a request up that is still on its way.
-    pub(super) fn give_up(&mut self, id: FlightId, arrives_at: Timestamp) {
-        let flight = self.world.flights.flight_mut(id);
+    pub(super) fn give_up(&mut self, number: u64, arrives_at: Timestamp) {
+        let flight = self.world.flight_mut(number);
         let copy = RequestCopy::of(flight, false);
         flight.outcome = Some(Err(RequestError::outcome_unknown("timed out")));
         flight.meaning = Some(NO_ANSWER);
         self.world.meter.totals.requests_failed += 1;
         self.world.agenda.add(arrives_at.max(self.world.now), Item::ArriveCopy(Box::new(copy)));
-        self.answer(id);
+        self.answer(number);
     }
 
     /// A copy of a request reaches the service. No reply to it comes back.
@@ -299,7 +299,7 @@ impl World {
         Response::new(outcomes)
     }
 
-    fn fail_after(&mut self, id: FlightId, after: Duration, how: Failing) {
+    fn fail_after(&mut self, number: u64, after: Duration, how: Failing) {
         self.meter.totals.requests_failed += 1;
         let (error, meaning) = match how {
             Failing::NotSent => (RequestError::not_sent("connection refused"), NOT_SENT),
@@ -309,19 +309,19 @@ impl World {
                 (RequestError::refused(503, ServiceError::from_code("")), meaning(503, ""))
             }
         };
-        self.answer_after(id, after, Err(error), Some(meaning));
+        self.answer_after(number, after, Err(error), Some(meaning));
     }
 
     fn answer_after(
         &mut self,
-        id: FlightId,
+        number: u64,
         after: Duration,
         outcome: Result<Response, RequestError>,
         meaning: Option<Meaning>,
     ) {
-        let flight = self.flights.flight_mut(id);
+        let flight = self.flight_mut(number);
         (flight.outcome, flight.meaning) = (Some(outcome), meaning);
-        self.agenda.add(self.now.after(after), Item::Answer(id));
+        self.agenda.add(self.now.after(after), Item::Answer(number));
     }
 }
 

@@ -7,13 +7,14 @@ use kinesis_batcher_core::{Ordering, Timestamp};
 
 use super::BEGIN;
 use super::agenda::Agenda;
-use super::flight::{Flights, Members};
+use super::flight::{Flight, Members};
 use super::reader::Reader;
 use crate::check::{Breach, Checkers, Invariant, Observation, Scene};
 use crate::ledger::Ledger;
 use crate::meter::Meter;
 use crate::options::Options;
 use crate::trace::Trace;
+use crate::window::Window;
 use crate::workload::KeySpace;
 use kinesis_model::Rng;
 
@@ -23,7 +24,8 @@ pub(super) struct World {
     pub(super) options: Options,
     pub(super) agenda: Agenda,
     pub(super) rng: Rngs,
-    pub(super) flights: Flights,
+    /// Requests on their way, by number.
+    pub(super) flights: Window<Flight>,
     pub(super) keys: KeySpace,
     pub(super) ledger: Ledger,
     pub(super) checkers: Checkers,
@@ -65,7 +67,7 @@ impl World {
                 mischief: root.fork("mischief"),
                 ties: root.fork("ties"),
             },
-            flights: Flights::default(),
+            flights: Window::new(),
             keys: KeySpace::new(options.workload.keys, options.workload.key_text),
             ledger: Ledger::default(),
             checkers,
@@ -73,7 +75,7 @@ impl World {
                 let keeps_order = options.config.ordering() != Ordering::None;
                 Reader::new(keeps_order && options.checks.has(Invariant::I11), root.fork("reader"))
             }),
-            meter: Meter::new(),
+            meter: Meter::default(),
             trace: Trace::new(options.trace_lines_max),
             digest: seed,
             is_healed: false,
@@ -97,6 +99,14 @@ impl World {
     pub(super) fn next_request(&mut self) -> u64 {
         self.next_request += 1;
         self.next_request - 1
+    }
+
+    pub(super) fn flight_mut(&mut self, number: u64) -> &mut Flight {
+        self.flights.get_mut(number).expect(ON_ITS_WAY)
+    }
+
+    pub(super) fn take_flight(&mut self, number: u64) -> Flight {
+        self.flights.remove(number).expect(ON_ITS_WAY)
     }
 
     /// Shows the checkers an observation. `clock` is the latest time that the producer at hand has read.
@@ -182,5 +192,6 @@ impl World {
     }
 }
 
+const ON_ITS_WAY: &str = "a flight is on the agenda once at a time and leaves with its answer";
 /// An odd number of random bits (from π).
 const DIGEST_FACTOR: u64 = 0x2437_54F5_A308_D313;

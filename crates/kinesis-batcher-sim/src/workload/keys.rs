@@ -1,6 +1,6 @@
 //! Which partition keys records have.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kinesis_batcher_core::PartitionKey;
 
 use super::fixed_point::inverse_power;
@@ -76,7 +76,7 @@ impl KeySpace {
                 (keys, Choice::Weighted(sums.collect()))
             }
         };
-        let keys = texts(count, text);
+        let keys: Vec<PartitionKey> = (0..count).map(|index| self::text(index, text)).collect();
         let hash_keys = keys.iter().map(|key| hash_key(key.as_str())).collect();
         Self { keys, hash_keys, choice }
     }
@@ -111,30 +111,11 @@ impl KeySpace {
     }
 }
 
-/// All texts lie in one allocation.
-fn texts(count: u32, text: KeyText) -> Vec<PartitionKey> {
-    let mut all = BytesMut::new();
-    let mut ends = Vec::with_capacity(count as usize);
-    for index in 0..count {
-        let digits = index.to_string();
-        if text == KeyText::Long {
-            let padding = 256 - 1 - digits.len();
-            all.extend(std::iter::repeat_n("é".as_bytes(), padding).flatten());
-        }
-        all.extend_from_slice(b"k");
-        all.extend_from_slice(digits.as_bytes());
-        ends.push(all.len());
-    }
-    let all: Bytes = all.freeze();
-    let mut start = 0;
-    ends.into_iter()
-        .map(|end| {
-            let key = PartitionKey::from_shared(all.slice(start..end))
-                .expect("a letter, digits and up to 256 characters are a key");
-            start = end;
-            key
-        })
-        .collect()
+fn text(index: u32, text: KeyText) -> PartitionKey {
+    let digits = index.to_string();
+    let padding = if text == KeyText::Long { 256 - 1 - digits.len() } else { 0 };
+    let key = Bytes::from(format!("{}k{digits}", "é".repeat(padding)));
+    PartitionKey::from_shared(key).expect("a letter, digits and up to 256 characters are a key")
 }
 
 #[cfg(test)]
