@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use kinesis_batcher_sim::{Accounting, Law};
 
 use super::producer::ProducerArgs;
 use super::push::SummaryFormat;
@@ -71,6 +72,12 @@ pub(crate) struct StreamArgs {
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = number(OTHERS))]
     pub(crate) others: u32,
 
+    /// How a shard counts its second, which AWS does not publish: 'token:TIME' (a bucket that holds so much of a second),
+    /// 'clock' (seconds of the wall clock), 'first' (seconds that begin with a record), 'sliding' (the last second). With
+    /// '+refused' behind it, refused records count too
+    #[arg(long, value_name = "LAW", default_value = "token:1s", value_parser = accounting)]
+    pub(crate) accounting: Accounting,
+
     /// The median time from a request to its reply; one in a hundred takes more than twice as long
     #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = duration_within(ROUND_TRIP))]
     pub(crate) round_trip: Duration,
@@ -132,6 +139,24 @@ fn record_size(text: &str) -> Result<u32, String> {
     }
 }
 
+fn accounting(text: &str) -> Result<Accounting, String> {
+    let (law, counts_refused) = match text.strip_suffix("+refused") {
+        Some(law) => (law, true),
+        None => (text, false),
+    };
+    let law = match (law, law.strip_prefix("token:")) {
+        ("clock", _) => Law::Clock,
+        ("first", _) => Law::First,
+        ("sliding", _) => Law::Sliding,
+        (_, Some(burst)) => Law::Token { burst: duration_within(TOKEN_BURST)(burst)? },
+        _ => {
+            return Err("must be 'token:TIME', 'clock', 'first' or 'sliding', perhaps with '+refused'".into());
+        }
+    };
+    let accounting = Accounting::of(law);
+    Ok(if counts_refused { accounting.counting_refused() } else { accounting })
+}
+
 /// Ten million a second are ten times what the largest streams by default take.
 const RATE: RangeInclusive<u64> = 1..=10_000_000;
 /// Each record carries its number in eight bytes; 1 MiB is what a shard takes in a second, the key included.
@@ -142,6 +167,7 @@ const PRODUCERS: RangeInclusive<u32> = 1..=10_000;
 const SHARDS: RangeInclusive<u32> = 1..=20_000;
 const OTHERS: RangeInclusive<u32> = 0..=99;
 const ROUND_TRIP: RangeInclusive<Duration> = Duration::from_micros(10)..=Duration::from_secs(2);
+const TOKEN_BURST: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 const DURATION: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60);
 const SETTLING: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 60 * 60);
 const LATENCY: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60 * 60);
@@ -168,6 +194,22 @@ Exit codes:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_way_to_count_a_second_can_be_typed() {
+        for (text, wanted) in [
+            ("token:1s", Accounting::TOKEN_1_S),
+            ("token:50ms", Accounting::TOKEN_50_MS),
+            ("clock", Accounting::CLOCK),
+            ("first+refused", Accounting::FIRST.counting_refused()),
+            ("sliding", Accounting::SLIDING),
+        ] {
+            assert_eq!(accounting(text), Ok(wanted), "{text}");
+        }
+        for text in ["", "token", "token:0s", "token:1h", "refused", "clock+", "+refused"] {
+            assert!(accounting(text).is_err(), "{text:?} is refused");
+        }
+    }
 
     #[test]
     fn a_record_size_is_within_what_a_shard_takes_in_a_second() {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use kinesis_batcher_core::{ConfigBuilder, Ordering, ShardLimit};
-use kinesis_batcher_sim::{Checks, Latency, Network, Options, Rate, ServiceOptions, Sizes, Workload};
+use kinesis_batcher_sim::{
+    Accounting, Checks, Latency, Network, Options, Rate, ServiceOptions, Sizes, Workload,
+};
 
 use super::fault::plan;
 use super::keys::KeysSpec;
@@ -44,7 +46,7 @@ impl Scenario {
         let settling = report.settling.unwrap_or(report.duration / 3);
         let mut options = Options::default()
             .config(config)
-            .service(service(stream.shards, stream.others))
+            .service(service(stream.shards, stream.others, stream.accounting))
             .producers(load.producers)
             .workload(workload)
             .network(Network::new(one_way, one_way))
@@ -108,6 +110,9 @@ impl Scenario {
             (ShardLimit::Percent(percent), true) => title.push_str(&format!(", rates from {percent} %")),
             (ShardLimit::Percent(percent), false) => title.push_str(&format!(", rates fixed at {percent} %")),
         }
+        if options.service.accounting != Accounting::default() {
+            title.push_str(&format!(", shards count by {}", options.service.accounting));
+        }
         if !self.faults.is_empty() {
             title.push_str(", faults ");
             title.push_str(&self.faults);
@@ -117,8 +122,9 @@ impl Scenario {
 }
 
 /// A stream of which others use up a part all the time.
-fn service(shards: u32, others_percent: u32) -> ServiceOptions {
+fn service(shards: u32, others_percent: u32, accounting: Accounting) -> ServiceOptions {
     let mut service = ServiceOptions::default();
+    service.accounting = accounting;
     let left = |limit: u32| (u64::from(limit) * u64::from(100 - others_percent) / 100).max(1) as u32;
     service.records_per_second_per_shard = left(service.records_per_second_per_shard);
     service.bytes_per_second_per_shard = left(service.bytes_per_second_per_shard);
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_others_use_is_not_there() {
-        let service = service(4, 25);
+        let service = service(4, 25, Accounting::CLOCK);
         assert_eq!(
             (service.records_per_second_per_shard, service.bytes_per_second_per_shard),
             (750, 786_432)
