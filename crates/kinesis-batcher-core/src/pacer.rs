@@ -120,6 +120,11 @@ impl Share {
         Self(u32::try_from(parts).unwrap_or(u32::MAX).clamp(1, Self::ALL.0))
     }
 
+    /// So many per cent, at least the smallest there is and at most all.
+    pub(crate) fn of_percent(percent: u16) -> Self {
+        Self::new(u64::from(percent) * u64::from(Self::ALL.0) / 100)
+    }
+
     /// In units of 2^-16.
     pub(crate) fn parts(self) -> u64 {
         u64::from(self.0)

@@ -14,7 +14,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub(crate) struct RateController {
     pacer: Pacer,
-    adapts: bool,
+    /// The least share where it follows what the shard throttles; `None` where all of the limits may be sent.
+    share_min: Option<Share>,
     /// Set once the shard has throttled something; apart, because most shards never do.
     law: Option<Box<RateLaw>>,
     /// Until then: records stored of those that were sent since this time, which is at most a second ago.
@@ -28,32 +29,33 @@ pub(crate) struct RateController {
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl RateController {
-    /// For a shard that may be sent a burst at once. `adapts`: whether the share follows what the shard throttles.
-    pub(crate) fn new(limits: Limits, adapts: bool) -> Self {
+    /// For a shard that may be sent a burst at once. `share_min`: the least share, where it follows what the shard
+    /// throttles.
+    pub(crate) fn new(limits: Limits, share_min: Option<Share>) -> Self {
         let (counted_since, stored, took) = (Timestamp::ZERO, 0, 0);
-        Self { pacer: Pacer::new(limits), adapts, law: None, counted_since, stored, took }
+        Self { pacer: Pacer::new(limits), share_min, law: None, counted_since, stored, took }
     }
 
     /// For a shard that came out of these: as many producers write to a child as wrote to its parents. It starts without a
     /// burst, because others may have written to it just now.
     pub(crate) fn child<'a>(
         limits: Limits,
-        adapts: bool,
+        share_min: Option<Share>,
         now: Timestamp,
         parents: impl Iterator<Item = &'a Self>,
     ) -> Self {
-        let laws = parents.filter_map(|parent| parent.law.as_deref()).filter(|_| adapts);
+        let laws = parents.filter_map(|parent| parent.law.as_deref()).filter(|_| share_min.is_some());
         let law = laws.min_by_key(|law| law.share()).map(|law| Box::new(law.of_child(now)));
-        let mut child = Self { law, ..Self::new(limits, adapts) };
+        let mut child = Self { law, ..Self::new(limits, share_min) };
         child.pacer.spend_bursts(now, child.share());
         child
     }
 
     /// Changes the limits; the share of them stays.
-    pub(crate) fn set_limits(&mut self, limits: Limits, adapts: bool) {
+    pub(crate) fn set_limits(&mut self, limits: Limits, share_min: Option<Share>) {
         self.pacer.set_limits(limits);
-        self.adapts = adapts;
-        self.law = self.law.take().filter(|_| adapts);
+        self.share_min = share_min;
+        self.law = self.law.take().filter(|_| share_min.is_some());
     }
 
     /// Shard time of so many records with so many bytes in all.
@@ -105,9 +107,7 @@ impl RateController {
 
     /// The shard answered records of one request that was sent at `sent_at`, with so many bytes in all.
     pub(crate) fn on_feedback(&mut self, now: Timestamp, sent_at: Timestamp, feedback: Feedback, bytes: u64) {
-        if !self.adapts {
-            return;
-        }
+        let Some(share_min) = self.share_min else { return };
         let cost = self.pacer.cost(feedback.stored + feedback.throttled, bytes);
         let took = cost.records.max(cost.bytes);
         if self.law.is_none() {
@@ -121,7 +121,8 @@ impl RateController {
             }
         }
         let (since, stored, before) = (self.counted_since, self.stored, self.took);
-        let law = self.law.get_or_insert_with(|| Box::new(RateLaw::new(now, since, stored, before)));
+        let law =
+            self.law.get_or_insert_with(|| Box::new(RateLaw::new(now, since, stored, before, share_min)));
         let before = law.share();
         let resumed = law.on_feedback(now, sent_at, feedback, took);
         let (share, is_over) = (law.share(), law.is_over(now));
@@ -149,7 +150,7 @@ mod tests {
     const LIMITS: Limits = Limits { records_per_second: 1_000, bytes_per_second: 1 << 20 };
 
     fn controller() -> RateController {
-        RateController::new(LIMITS, true)
+        RateController::new(LIMITS, Some(Share::new(0)))
     }
 
     fn records_per_second(controller: &RateController) -> u64 {
@@ -319,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn a_least_share_is_kept_whatever_is_throttled() {
+        let mut controller = RateController::new(LIMITS, Some(Share::new(1 << 15)));
+        // The shard takes 200 records a second, in a bucket of 20 ms.
+        run(&mut controller, 0, 20_000, |_, records| {
+            let stored = records.min(4);
+            Feedback { stored, throttled: records - stored }
+        });
+        let rate = LIMITS.scaled(controller.share()).records_per_second;
+        assert!((500..=510).contains(&rate), "{rate} records a second");
+    }
+
+    #[test]
     fn a_child_has_the_share_of_the_parent_that_has_less_and_no_burst() {
         let halved = {
             let mut controller = controller();
@@ -329,10 +342,11 @@ mod tests {
             controller
         };
         let now = Timestamp::from_millis(2_000);
-        let mut child = RateController::child(LIMITS, true, now, [&controller(), &halved].into_iter());
+        let mut child =
+            RateController::child(LIMITS, Some(Share::new(0)), now, [&controller(), &halved].into_iter());
         assert_eq!(records_per_second(&child), records_per_second(&halved));
         assert!(!child.allowance(now).take(child.cost(1, 100)), "nothing goes at once");
-        let fixed = RateController::child(LIMITS, false, now, [&halved].into_iter());
+        let fixed = RateController::child(LIMITS, None, now, [&halved].into_iter());
         assert_eq!(records_per_second(&fixed), 1_000);
     }
 
@@ -341,7 +355,7 @@ mod tests {
         let mut controller = controller();
         run(&mut controller, 0, 3_000, throttled);
         assert_eq!(records_per_second(&controller), 4);
-        controller.set_limits(LIMITS, false);
+        controller.set_limits(LIMITS, None);
         assert_eq!(records_per_second(&controller), 1_000);
     }
 

@@ -50,6 +50,8 @@ pub(crate) struct RateLaw {
     foreign: u64,
     /// When that was found.
     foreign_since: Timestamp,
+    /// No share falls below this.
+    share_min: u64,
 }
 
 /// How a shard answered the records of one request.
@@ -118,7 +120,7 @@ const FUTILE_CUTS: u32 = 3;
 const RETEST: Duration = Duration::from_secs(10);
 /// A shard that throttled nothing for so long is like one that never did.
 const MEMORY: Duration = Duration::from_secs(60);
-/// No share falls below this: 4 records and 4 KiB a second at the service's limits.
+/// No share falls below this, whatever is asked for: 4 records and 4 KiB a second at the service's limits.
 const SHARE_MIN: u64 = WHOLE / 256;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -128,7 +130,7 @@ const PARTS: u64 = 1 << 16;
 impl RateLaw {
     /// For a shard that throttles for the first time. It stored so many records, which take it
     /// so long, of those that were sent since `since`.
-    pub(crate) fn new(now: Timestamp, since: Timestamp, stored: u64, took: u64) -> Self {
+    pub(crate) fn new(now: Timestamp, since: Timestamp, stored: u64, took: u64, share_min: Share) -> Self {
         Self {
             share: WHOLE,
             is_limiting: false,
@@ -143,13 +145,14 @@ impl RateLaw {
             futile_cuts: 0,
             foreign: 0,
             foreign_since: now,
+            share_min: SHARE_MIN.max(share_min.parts() << 16),
         }
     }
 
     /// For a shard that came out of this one.
     pub(crate) fn of_child(&self, now: Timestamp) -> Self {
-        let Self { share, quiet_since, gap, refusing, .. } = *self;
-        Self { share, quiet_since, gap, refusing, ..Self::new(now, now, 0, 0) }
+        let Self { share, quiet_since, gap, refusing, share_min, .. } = *self;
+        Self { share, quiet_since, gap, refusing, share_min, ..Self::new(now, now, 0, 0, Share::new(0)) }
     }
 
     /// The share while the shard stores records.
@@ -227,7 +230,7 @@ impl RateLaw {
             return;
         }
         self.window = Window { since: now, ..Window::default() };
-        self.share = (self.share / 2).max(SHARE_MIN);
+        self.share = (self.share / 2).max(self.share_min);
         (self.quiet_since, self.gap) = (now, NANOS_PER_SECOND);
     }
 
@@ -284,7 +287,7 @@ impl RateLaw {
         self.last_cut = Some(Cut { throttled, kept, in_crowd, share: self.share });
         // Two per cent more, or the next second would be as full.
         self.share = (self.share.min(sent.max(SENT_MIN)) / PARTS * kept / 50 * 49)
-            .clamp(SHARE_MIN, self.share.max(SHARE_MIN));
+            .clamp(self.share_min, self.share.max(self.share_min));
         (self.cut_at, self.quiet_since, self.window.since) = (now, now, now);
     }
 

@@ -11,8 +11,9 @@ use kinesis_model::Accounting;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn config(limit: ShardLimit, adaptive: bool) -> Config {
+fn config(limit: ShardLimit, adaptive: bool, rate_min_percent: u16) -> Config {
     Config::builder()
+        .rate_min_percent(rate_min_percent)
         .shard_limit(limit)
         .adaptive_rates(adaptive)
         .buffer_records_max(3_000)
@@ -30,6 +31,7 @@ struct Case {
     round_trip_millis: u64,
     percent_offered: u64,
     throttled_percent: u64,
+    rate_min_percent: u16,
 }
 
 const ALONE: Case = Case {
@@ -39,6 +41,7 @@ const ALONE: Case = Case {
     round_trip_millis: 20,
     percent_offered: 200,
     throttled_percent: 0,
+    rate_min_percent: 0,
 };
 
 impl Case {
@@ -52,7 +55,7 @@ impl Case {
             shards: self.shards,
             records_per_second: self.capacity() * self.percent_offered / 100 / self.producers as u64,
             record_bytes: self.record_bytes,
-            config: config(ShardLimit::Percent(100), true),
+            config: config(ShardLimit::Percent(100), true, self.rate_min_percent),
             round_trip: Duration::from_millis(self.round_trip_millis),
             accounting,
             throttled_percent: self.throttled_percent,
@@ -77,7 +80,7 @@ fn accountings() -> Vec<Accounting> {
 fn row(name: &str, mut cell: impl FnMut(Accounting) -> String) {
     let cells: Vec<String> =
         accountings().into_iter().map(|accounting| format!("{:>15}", cell(accounting))).collect();
-    println!("{name:28}{}", cells.concat());
+    println!("{name:30}{}", cells.concat());
 }
 
 /// Seconds until the delivered share of a second reaches `wanted`.
@@ -243,12 +246,12 @@ fn table() {
         });
     }
     if on("beside") {
-        for record_bytes in [100, 51_200] {
-            let case = Case { record_bytes, producers: 2, percent_offered: 300, ..ALONE };
-            row(&format!("beside 150 %, {record_bytes} B"), |accounting| {
+        for (record_bytes, rate_min_percent) in [(100, 0), (100, 65), (51_200, 0), (51_200, 65)] {
+            let case = Case { record_bytes, rate_min_percent, producers: 2, percent_offered: 300, ..ALONE };
+            row(&format!("beside 150 %, {record_bytes} B, {rate_min_percent} %"), |accounting| {
                 let mut race = case.race(accounting);
                 let map = ShardMap::uniform(NonZeroU32::MIN);
-                race.batchers[1] = Batcher::new(config(ShardLimit::Percent(150), false), map, 7, race.now);
+                race.batchers[1] = Batcher::new(config(ShardLimit::Percent(150), false, 0), map, 7, race.now);
                 race.run(15 * SECOND);
                 let outcome = race.run(30 * SECOND);
                 race.active = 1;

@@ -12,7 +12,7 @@ use crate::event::{Event, FailureReason};
 use crate::hash_key::HashKey;
 use crate::lane::Lane;
 use crate::limits::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND};
-use crate::pacer::Limits;
+use crate::pacer::{Limits, Share};
 use crate::rate_controller::RateController;
 use crate::record::Record;
 use crate::shard_id::ShardId;
@@ -66,7 +66,7 @@ impl Staleness {
 impl<T> Batcher<T> {
     /// Lanes for the first map. Nothing is known against sending to them, so they start with a burst.
     pub(super) fn open_first_lanes(&mut self) {
-        let rate = self.lane_limits().map(|limits| RateController::new(limits, self.adapts()));
+        let rate = self.lane_limits().map(|limits| RateController::new(limits, self.share_min()));
         self.lane_of_shard =
             shard_ids(&self.map).into_iter().map(|id| self.lanes.add(Lane::new(id, rate.clone()))).collect();
     }
@@ -84,14 +84,14 @@ impl<T> Batcher<T> {
         self.map_version += 1;
         let old_map = core::mem::replace(&mut self.map, map);
         let old_lanes = core::mem::take(&mut self.lane_of_shard);
-        let (limits, adapts) = (self.lane_limits(), self.adapts());
+        let (limits, share_min) = (self.lane_limits(), self.share_min());
         let mut known: BTreeMap<Option<ShardId>, u32> =
             old_lanes.iter().map(|&lane| (self.lanes.lane(lane).shard_id.clone(), lane)).collect();
         for (index, id) in shard_ids(&self.map).into_iter().enumerate() {
             let lane = match known.remove(&id) {
                 Some(lane) => {
                     if let Some((rate, limits)) = self.lanes.lane_mut(lane).rate.as_mut().zip(limits) {
-                        rate.set_limits(limits, adapts);
+                        rate.set_limits(limits, share_min);
                     }
                     lane
                 }
@@ -99,7 +99,8 @@ impl<T> Batcher<T> {
                     let parents = self.map.shards().get(index).map_or(0..0, |shard| old_map.owners_of(shard));
                     let parents =
                         parents.filter_map(|parent| self.lanes.lane(old_lanes[parent]).rate.as_ref());
-                    let rate = limits.map(|limits| RateController::child(limits, adapts, self.now, parents));
+                    let rate =
+                        limits.map(|limits| RateController::child(limits, share_min, self.now, parents));
                     self.lanes.add(Lane::new(id, rate))
                 }
             };
@@ -336,9 +337,11 @@ impl<T> Batcher<T> {
         })
     }
 
-    /// Whether rates follow what shards take. Where only their number is known, one hot shard would slow them all.
-    fn adapts(&self) -> bool {
-        self.config.adaptive_rates() && (self.map.is_auto() || !self.map.shards().is_empty())
+    /// The least share of a shard's limits, where rates follow what shards take. Where only their number is known, one hot
+    /// shard would slow them all.
+    fn share_min(&self) -> Option<Share> {
+        let adapts = self.config.adaptive_rates() && (self.map.is_auto() || !self.map.shards().is_empty());
+        adapts.then(|| Share::of_percent(self.config.rate_min_percent()))
     }
 
     /// Why the stream of the present map takes an entry no longer, if it does not.

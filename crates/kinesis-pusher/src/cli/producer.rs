@@ -48,6 +48,11 @@ pub(crate) struct ProducerArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Switch::On)]
     pub(crate) adaptive_rates: Switch,
 
+    /// The least share of the limits that a shard is sent while it throttles. Beside producers that do not slow down, such
+    /// as the KPL, it keeps a part of the shard, and costs throttled attempts
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = setting(whole::<u16>, ConfigBuilder::rate_min_percent))]
+    pub(crate) rate_min_percent: u16,
+
     /// How long to go on trying to deliver a record, or 'none' for without end
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = or_none("none", setting(duration, ConfigBuilder::time_to_live)))]
     pub(crate) time_to_live: OrNone<Duration>,
@@ -74,6 +79,7 @@ impl ProducerArgs {
             .buffer_records_max(self.buffer_records)
             .shard_limit(self.shard_limit_percent.0.map_or(ShardLimit::Off, ShardLimit::Percent))
             .adaptive_rates(self.adaptive_rates == Switch::On)
+            .rate_min_percent(self.rate_min_percent)
             .time_to_live(self.time_to_live.0)
             .fail_fast(self.fail_fast)
             .attempts_max(self.attempts.0)
