@@ -125,7 +125,8 @@ impl ShardsAreFull {
             (u128::from(stored) * 100 / taken.max(1)) as u64
         };
         let used = percent(stored, records_per_second).max(percent(stored_bytes, bytes_per_second));
-        if used < USED_PERCENT_MIN {
+        let is_calm = self.disturbed_for == Duration::ZERO;
+        if used < if is_calm { USED_PERCENT_MIN } else { USED_AGAIN_PERCENT_MIN } {
             return Err(Breach::new(format!(
                 "each shard has work, and {used} % of what they take was used in {elapsed:?}"
             )));
@@ -168,7 +169,9 @@ impl Checker for ShardsAreFull {
 const SETTLES: Duration = Duration::from_secs(25);
 /// Shares of less time say little.
 const COUNTED_MIN: Duration = Duration::from_secs(15);
-const USED_PERCENT_MIN: u64 = 25;
-const THROTTLED_PERCENT_MAX: u64 = 25;
+const USED_PERCENT_MIN: u64 = 50;
+/// After a disturbance.
+const USED_AGAIN_PERCENT_MIN: u64 = 35;
+const THROTTLED_PERCENT_MAX: u64 = 15;
 const THROTTLED_BESIDES: u64 = 20;
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -305,7 +305,7 @@ impl Shard {
         self.passed_by_from = None;
         if self.is_slow {
             let wait = Duration::from_nanos(cost.saturating_mul(SLOWEST).saturating_add(BURST_NANOS));
-            self.free_from = self.free_from.max(now.after(wait));
+            self.free_from = self.free_from.max(now.after(wait.max(SLOW_WAIT)));
             return;
         }
         for (until, cost) in self.used_until.iter_mut().zip(costs) {
@@ -368,6 +368,8 @@ const WAIT_FIRST: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(300);
 /// A shard that has refused something may be sent so many times less than the producer's share.
 const SLOWEST: u64 = 400;
+/// Or a record in so long.
+const SLOW_WAIT: Duration = Duration::from_secs(2);
 /// A program that calls its batcher so long after the deadline that it gave is what holds it up.
 const LATE: Duration = Duration::from_millis(20);
 /// So much of its share a shard that has work may leave unused, besides a tenth.

@@ -65,7 +65,7 @@ impl Paired {
                 theirs.records_offered
             ));
         }
-        let most = calm.elapsed + bound(&disturbed.options);
+        let most = 2 * calm.elapsed + bound(&disturbed.options);
         if disturbed.elapsed > most {
             return Err(format!(
                 "it took {:?}, and {:?} without the disturbance, which was over after {:?}",
@@ -135,8 +135,8 @@ fn passes(fault: &Fault) -> bool {
     )
 }
 
-/// How much longer a disturbed run may take: what was not stored meanwhile is stored later, after every wait that faults
-/// may have left behind.
+/// How much longer than twice as long a disturbed run may take: what was not stored meanwhile is stored later, after every
+/// wait that faults may have left behind.
 fn bound(options: &Options) -> Duration {
     let Faults::Plan(faults) = &options.faults else { return Duration::ZERO };
     let any = |is: fn(&FaultKind) -> bool| faults.iter().any(|fault| is(&fault.what));
