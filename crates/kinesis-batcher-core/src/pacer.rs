@@ -223,7 +223,12 @@ impl Pacer {
     }
 
     fn drain(&mut self, now: Timestamp, share: Share) {
-        let steps = steps(share, now.nanos_since(self.drained_at));
+        let elapsed = now.nanos_since(self.drained_at);
+        if elapsed > ELAPSED_MAX {
+            (self.records, self.bytes, self.drained_at) = (Charges::default(), Charges::default(), now);
+            return;
+        }
+        let steps = steps(share, elapsed);
         if steps == 0 {
             return;
         }
@@ -346,9 +351,11 @@ mod tests {
         let now = Timestamp::from_millis(5_000);
         assert_eq!(take_all(&mut pacer, now, Share::ALL), 200);
         assert_eq!(take_all(&mut Pacer::new(LIMITS), now, HALF), 100);
-        let mut new = Pacer::new(LIMITS);
-        new.spend_bursts(now, Share::ALL);
-        assert_eq!(take_all(&mut new, now, Share::ALL), 0);
+        for now in [now, Timestamp::from_millis(1_000_000_000)] {
+            let mut new = Pacer::new(LIMITS);
+            new.spend_bursts(now, Share::ALL);
+            assert_eq!(take_all(&mut new, now, Share::ALL), 0, "also after days");
+        }
     }
 
     #[test]
