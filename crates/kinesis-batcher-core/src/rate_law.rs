@@ -128,8 +128,8 @@ const WHOLE: u64 = 1 << 32;
 const PARTS: u64 = 1 << 16;
 
 impl RateLaw {
-    /// For a shard that throttles for the first time. It stored so many records, which take it
-    /// so long, of those that were sent since `since`.
+    /// For a shard that throttles for the first time. Of the records that were sent since `since`, it stored so many, which
+    /// take it so long.
     pub(crate) fn new(now: Timestamp, since: Timestamp, stored: u64, took: u64, share_min: Share) -> Self {
         Self {
             share: WHOLE,
@@ -180,8 +180,8 @@ impl RateLaw {
         self.share == WHOLE && self.refusing.is_none() && now.since(self.quiet_since) >= MEMORY
     }
 
-    /// The shard answered records of one request that was sent at `sent_at`, which take it so long. Returns whether it has just begun to store
-    /// records again.
+    /// The shard answered records of one request that was sent at `sent_at`; they take it so long. Returns whether it has
+    /// just begun to store records again.
     pub(crate) fn on_feedback(
         &mut self,
         now: Timestamp,
