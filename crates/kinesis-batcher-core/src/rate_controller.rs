@@ -23,6 +23,8 @@ pub(crate) struct RateController {
     stored: u64,
     /// Shard time of those.
     took: u64,
+    /// When the share was last lowered, and with it what had been charged.
+    lowered_at: Timestamp,
 }
 
 /// Between probes of a shard that refuses whole requests, until replies to them make the lane back off.
@@ -33,7 +35,15 @@ impl RateController {
     /// throttles.
     pub(crate) fn new(limits: Limits, share_min: Option<Share>) -> Self {
         let (counted_since, stored, took) = (Timestamp::ZERO, 0, 0);
-        Self { pacer: Pacer::new(limits), share_min, law: None, counted_since, stored, took }
+        Self {
+            pacer: Pacer::new(limits),
+            share_min,
+            law: None,
+            counted_since,
+            stored,
+            took,
+            lowered_at: Timestamp::ZERO,
+        }
     }
 
     /// For a shard that came out of these: as many producers write to a child as wrote to its parents. It starts without a
@@ -80,6 +90,10 @@ impl RateController {
 
     /// Records that were sent at `sent_at` never reached the shard.
     pub(crate) fn on_not_sent(&mut self, now: Timestamp, sent_at: Timestamp, records: u64, bytes: u64) {
+        if sent_at < self.lowered_at {
+            // Less is charged than was taken: giving back all of it would let others through.
+            return;
+        }
         let cost = self.pacer.cost(records, bytes);
         self.pacer.give_back(now, self.share(), sent_at, cost);
     }
@@ -130,6 +144,7 @@ impl RateController {
             self.pacer.spend_bursts(now, share);
         }
         if share < before {
+            self.lowered_at = now;
             self.pacer.share_lowered(before, share);
         }
         if is_over {
@@ -329,6 +344,24 @@ mod tests {
         });
         let rate = LIMITS.scaled(controller.share()).records_per_second;
         assert!((500..=510).contains(&rate), "{rate} records a second");
+    }
+
+    #[test]
+    fn what_was_sent_before_a_cut_is_not_given_back() {
+        let mut controller = controller();
+        run(&mut controller, 0, 1_010, |_, records| Feedback {
+            stored: records / 2,
+            throttled: records - records / 2,
+        });
+        let (now, cost) = (Timestamp::from_millis(1_030), controller.cost(1, 100));
+        let mut allowance = controller.allowance(now);
+        while allowance.take(cost) {}
+        controller.on_sent(&allowance);
+        let before = controller.available_at(cost);
+        controller.on_not_sent(now, Timestamp::from_millis(1_000), 20, 2_000);
+        assert_eq!(controller.available_at(cost), before, "the cut has taken it off already");
+        controller.on_not_sent(now, now, 20, 2_000);
+        assert!(controller.available_at(cost) < before, "what was sent since is given back");
     }
 
     #[test]
