@@ -144,9 +144,11 @@ impl Pacer {
         Self { record_cost, byte_cost, drained_at: Timestamp::ZERO, records, bytes }
     }
 
-    /// Changes the limits; the share of them that was charged stays charged.
-    pub(crate) fn set_limits(&mut self, limits: Limits) {
+    /// Changes the limits; the share of them that was charged stays charged. Returns whether they are others.
+    pub(crate) fn set_limits(&mut self, limits: Limits) -> bool {
+        let before = (self.record_cost, self.byte_cost);
         (self.record_cost, self.byte_cost) = limits.costs();
+        before != (self.record_cost, self.byte_cost)
     }
 
     /// Shard time of so many records with so many bytes in all.

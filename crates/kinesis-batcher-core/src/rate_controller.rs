@@ -23,7 +23,7 @@ pub(crate) struct RateController {
     stored: u64,
     /// Shard time of those.
     took: u64,
-    /// When the share was last lowered, and with it what had been charged.
+    /// When the share was last lowered, and with it what had been charged, or the limits changed.
     lowered_at: Timestamp,
 }
 
@@ -62,8 +62,10 @@ impl RateController {
     }
 
     /// Changes the limits; the share of them stays.
-    pub(crate) fn set_limits(&mut self, limits: Limits, share_min: Option<Share>) {
-        self.pacer.set_limits(limits);
+    pub(crate) fn set_limits(&mut self, now: Timestamp, limits: Limits, share_min: Option<Share>) {
+        if self.pacer.set_limits(limits) {
+            self.lowered_at = now;
+        }
         self.share_min = share_min;
         self.law = self.law.take().filter(|_| share_min.is_some());
     }
@@ -91,7 +93,7 @@ impl RateController {
     /// Records that were sent at `sent_at` never reached the shard.
     pub(crate) fn on_not_sent(&mut self, now: Timestamp, sent_at: Timestamp, records: u64, bytes: u64) {
         if sent_at < self.lowered_at {
-            // Less is charged than was taken: giving back all of it would let others through.
+            // Something else is charged than was taken: giving back all of it could let others through.
             return;
         }
         let cost = self.pacer.cost(records, bytes);
@@ -388,7 +390,7 @@ mod tests {
         let mut controller = controller();
         run(&mut controller, 0, 3_000, throttled);
         assert_eq!(records_per_second(&controller), 4);
-        controller.set_limits(LIMITS, None);
+        controller.set_limits(Timestamp::from_millis(3_000), LIMITS, None);
         assert_eq!(records_per_second(&controller), 1_000);
     }
 

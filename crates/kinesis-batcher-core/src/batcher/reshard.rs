@@ -91,7 +91,7 @@ impl<T> Batcher<T> {
             let lane = match known.remove(&id) {
                 Some(lane) => {
                     if let Some((rate, limits)) = self.lanes.lane_mut(lane).rate.as_mut().zip(limits) {
-                        rate.set_limits(limits, share_min);
+                        rate.set_limits(self.now, limits, share_min);
                     }
                     lane
                 }
