@@ -8,9 +8,9 @@ use crate::time::Timestamp;
 /// A token bucket cannot do that: one with a burst of 200 ms and the full rate lets 1.2 seconds' worth into a second,
 /// and one with a burst of 25 ms makes every idle producer send its batches in pieces. So there are several token
 /// buckets side by side ([`CURVES`]), each of which allows exactly one second's worth in a second: a small burst at
-/// nearly the full rate, up to a large burst at four fifths of it. Whatever is sent is charged to all of them, and it
-/// may go as soon as *one* of them allows it. A window of a second that ends with a record that curve *k* allowed holds
-/// no more than that curve allows, because it was charged with everything in the window. A saturated shard is thus
+/// nearly the full rate, up to a large burst at four fifths of it. Each record is charged to all of them, and goes as soon
+/// as *one* of them allows it. A window of a second that ends with a record that curve *k* allowed holds no more than
+/// that curve allows, because it was charged with every record in the window. A saturated shard is thus
 /// sent small bursts at 97.5 % of its limit, and one that had less to do may catch up with a large one.
 ///
 /// Costs are in *shard time*: how long the whole shard takes for a record at the limit, so that a rate is a share of
@@ -187,7 +187,7 @@ impl Pacer {
         self.bytes.subtract(cost.bytes, steps);
     }
 
-    /// Nothing goes at once from now on, whatever was saved.
+    /// Uses up every burst: from `now` on, records go at the rate alone.
     pub(crate) fn spend_bursts(&mut self, now: Timestamp, share: Share) {
         self.drain(now, share);
         let spent = CURVES.map(|curve| share.of(curve.burst));

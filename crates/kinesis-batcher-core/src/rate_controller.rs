@@ -174,8 +174,8 @@ mod tests {
         LIMITS.scaled(controller.allowed()).records_per_second
     }
 
-    /// Sends all that may go for so long, and has each request answered 20 ms later by `answer`, which is told when it was
-    /// sent and how many records it has. Returns the records sent.
+    /// Sends as much as is allowed every 20 ms, and answers each request 20 ms later with `answer(sent at, records)`.
+    /// Returns the number of records sent.
     fn run(
         controller: &mut RateController,
         from: u64,
@@ -324,7 +324,7 @@ mod tests {
     fn what_three_cuts_do_not_lessen_is_tolerated() {
         let mut controller = controller();
         let mut count = 0;
-        // One in ten, whatever the rate.
+        // One in ten at every rate.
         let at_random = move |_, records| {
             count += records;
             let throttled = count / 10;
@@ -363,7 +363,7 @@ mod tests {
         controller.on_not_sent(now, Timestamp::from_millis(1_000), 20, 2_000);
         assert_eq!(controller.available_at(cost), before, "the cut has taken it off already");
         controller.on_not_sent(now, now, 20, 2_000);
-        assert!(controller.available_at(cost) < before, "what was sent since is given back");
+        assert!(controller.available_at(cost) < before, "records sent since the cut are given back");
     }
 
     #[test]

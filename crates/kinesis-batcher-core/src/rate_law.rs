@@ -13,8 +13,8 @@ use crate::time::Timestamp;
 /// 1. **Judge a second at a time.** Replies are counted over at least [`WINDOW`] of sends, because the service counts in
 ///    seconds: a refused request says nothing of the rate. Replies to records sent before a cut do not count again.
 ///    Only a crowd ([`CROWDED`]) is judged earlier.
-/// 2. **Cut to what was stored.** If more than [`TOLERATED`] of a window was throttled, that part of the rate goes; of
-///    what was sent, where that was less than the share.
+/// 2. **Cut to what was stored.** If more than [`TOLERATED`] of a window was throttled, the rate loses that part. Where
+///    less was sent than the share allows, the cut starts from the rate that was sent.
 /// 3. **Probe a shard that refuses whole requests.** Its window is full, or it is away. Two such requests in a row, and
 ///    single records go, at the pace of the lane's back-off, until one is stored. That time counts as throttled, so a cut
 ///    finds the rate that fits into a window. After an [`OUTAGE`], the shard resumes at half of its rate instead: an
@@ -66,7 +66,7 @@ pub(crate) struct Feedback {
 /// What replies to the sends of a second or more said.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
-    /// Replies to what was sent at this time or later count.
+    /// Replies count if their records were sent at this time or later.
     since: Timestamp,
     feedback: Feedback,
     /// Shard time of both, in nanoseconds.
@@ -79,7 +79,7 @@ struct Window {
 struct Refusing {
     /// When the first refused request returned.
     since: Timestamp,
-    /// Replies to what was sent at this time or later are replies to probes.
+    /// Records sent at this time or later are probes.
     probed_at: Timestamp,
 }
 
@@ -120,7 +120,7 @@ const FUTILE_CUTS: u32 = 3;
 const RETEST: Duration = Duration::from_secs(10);
 /// A shard that throttled nothing for so long is like one that never did.
 const MEMORY: Duration = Duration::from_secs(60);
-/// No share falls below this, whatever is asked for: 4 records and 4 KiB a second at the service's limits.
+/// The smallest share, also where the configured one is smaller: 4 records and 4 KiB a second at the service's limits.
 const SHARE_MIN: u64 = WHOLE / 256;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -195,7 +195,7 @@ impl RateLaw {
                 self.resume(now, sent_at, refusing);
                 true
             }
-            // Refused probes, and what was sent before the first refusal was known, say nothing of the rate.
+            // Refused probes and records sent before the first refusal was known say nothing about the rate.
             Some(_) => false,
             None => {
                 if sent_at >= self.window.since {
@@ -255,7 +255,7 @@ impl RateLaw {
         if age < WINDOW && throttled_part < CROWDED {
             return;
         }
-        // What was sent a second while the shard was asked, and a quarter more.
+        // The rate at which records were sent while the shard was not only probed, and a quarter more.
         let asked_for = lasted - refusing.min(lasted - 1);
         let sent = (u128::from(self.window.took) * u128::from(WHOLE) * 5 / 4 / u128::from(asked_for))
             .min(u128::from(WHOLE));

@@ -89,54 +89,6 @@ fn a_shard_that_takes_half_is_sent_half_and_one_that_recovers_is_sent_all_again(
 }
 
 #[test]
-#[ignore = "a table for docs/SCALING.md; takes a minute: cargo test --release -p kinesis-batcher-core --test adaptive -- --ignored --nocapture"]
-fn table_of_shares() {
-    println!("producers rates utilisation throttled fairness");
-    for producers in [1, 4, 16, 64] {
-        for (name, percent, adaptive) in
-            [("adaptive", 100, true), ("fixed 100 %", 100, false), ("fixed 150 %", 150, false)]
-        {
-            let mut race = race(producers, 32, percent, adaptive);
-            race.run(40 * SECOND);
-            let outcome = race.run(20 * SECOND);
-            let (utilisation, throttled) = (utilisation(&outcome, 32, 20), outcome.throttled_share());
-            println!("{producers} {name} {utilisation:.4} {throttled:.4} {:.4}", outcome.fairness());
-        }
-    }
-}
-
-#[test]
-#[ignore = "a table for docs/SCALING.md; takes half a minute: cargo test --release -p kinesis-batcher-core --test adaptive beside -- --ignored --nocapture"]
-fn table_beside_producers_that_do_not_slow_down() {
-    println!("adaptive fixed offered_percent share_of_the_adaptive throttled_of_the_whole");
-    for (adaptive, fixed) in [(8, 8), (15, 1), (1, 15)] {
-        for offered_percent in [75, 150] {
-            let mut race = race(adaptive + fixed, 8, 100, true);
-            race.setup.records_per_second = 80 * offered_percent / (adaptive + fixed) as u64;
-            let stubborn = Config::builder()
-                .shard_limit(ShardLimit::Percent(150))
-                .adaptive_rates(false)
-                .buffer_records_max(2_000)
-                .time_to_live(None)
-                .build()
-                .expect("a test's configuration is valid");
-            let map = ShardMap::uniform(NonZeroU32::new(8).expect("not zero"));
-            for (seed, batcher) in race.batchers.iter_mut().enumerate().skip(adaptive) {
-                *batcher = Batcher::new(stubborn.clone(), map.clone(), 1 + seed as u64, race.now);
-            }
-            race.run(40 * SECOND);
-            let outcome = race.run(20 * SECOND);
-            let yielding: u64 = outcome.stored[..adaptive].iter().sum();
-            println!(
-                "{adaptive} {fixed} {offered_percent} {:.4} {:.4}",
-                yielding as f64 / outcome.delivered() as f64,
-                outcome.throttled_share()
-            );
-        }
-    }
-}
-
-#[test]
 fn producers_that_leave_make_room_for_those_that_stay() {
     let mut race = race(16, 2, 100, true);
     race.setup.records_per_second = 1_000;

@@ -1,7 +1,7 @@
 //! A producer that has a full stream for itself uses what its shards take, and is refused little of what it sends.
 //!
-//! Both are shares over many seconds, once any disturbance is over for a while: whatever law a producer's rates follow,
-//! it has found by then what a shard takes, however that shard counts its second.
+//! Both are shares over many seconds, once any disturbance is over for a while. By then a producer with any good
+//! rate law has found what a shard takes, however that shard counts its second.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
